@@ -1,0 +1,35 @@
+"""What to do, as data: pydantic only, no torch."""
+
+from awlab.spec.attention import CBAM as CBAM
+from awlab.spec.attention import Attention as Attention
+from awlab.spec.attention import SqueezeExcitation as SqueezeExcitation
+from awlab.spec.base import Family as Family
+from awlab.spec.base import Spec as Spec
+from awlab.spec.conv import AWConvolution as AWConvolution
+from awlab.spec.conv import Conv as Conv
+from awlab.spec.data import CIFAR as CIFAR
+from awlab.spec.data import Augmentation as Augmentation
+from awlab.spec.data import Data as Data
+from awlab.spec.data import Digits as Digits
+from awlab.spec.data import FolderAugmentation as FolderAugmentation
+from awlab.spec.data import ImageFolder as ImageFolder
+from awlab.spec.data import PhotoPatches as PhotoPatches
+from awlab.spec.experiment import Experiment as Experiment
+from awlab.spec.experiment import Paper as Paper
+from awlab.spec.model import AAWideResNet as AAWideResNet
+from awlab.spec.model import AWInAA as AWInAA
+from awlab.spec.model import Model as Model
+from awlab.spec.model import ResNet as ResNet
+from awlab.spec.model import SelfAttention as SelfAttention
+from awlab.spec.model import WideResNet as WideResNet
+from awlab.spec.runtime import Runtime as Runtime
+from awlab.spec.training import EMA as EMA
+from awlab.spec.training import SGD as SGD
+from awlab.spec.training import AdamW as AdamW
+from awlab.spec.training import Constant as Constant
+from awlab.spec.training import Cosine as Cosine
+from awlab.spec.training import MultiStep as MultiStep
+from awlab.spec.training import Optimizer as Optimizer
+from awlab.spec.training import Schedule as Schedule
+from awlab.spec.training import Step as Step
+from awlab.spec.training import Training as Training

@@ -1,0 +1,134 @@
+"""What every node of a spec shares: frozen, closed to unknown keys, families open on `kind`."""
+
+from typing import Annotated, Any, ClassVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""A name that is also a folder name."""
+
+
+class Spec(BaseModel):
+    """A node of a spec: immutable data, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class Family(Spec):
+    """A node whose `kind` names its class.
+
+    A direct subclass founds a family. A subclass of that which declares
+    `kind: Literal["mine"]` joins it, wherever it is defined: from then on it is accepted in
+    YAML, listed in errors and in the JSON Schema.
+    """
+
+    family: ClassVar[str]
+    members: ClassVar[dict[str, type["Family"]]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if Family in cls.__bases__:
+            cls.family, cls.members = cls.__name__.lower(), {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" in cls.model_fields:
+            for kind in get_args(cls.model_fields["kind"].annotation):
+                cls._join(kind)
+
+    @classmethod
+    def _is_founder(cls) -> bool:
+        return "members" in cls.__dict__
+
+    @classmethod
+    def _join(cls, kind: str) -> None:
+        known = cls.members.get(kind)
+        if known is not None and (known.__module__, known.__qualname__) != (
+            cls.__module__,
+            cls.__qualname__,
+        ):
+            raise ValueError(
+                f"{cls.__module__}.{cls.__qualname__}: the {cls.family} kind {kind!r} is already "
+                f"taken by {known.__module__}.{known.__qualname__}"
+            )
+        cls.members[kind] = cls
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        if not cls._is_founder():
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            cls._pick,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value, info: value.model_dump(mode=info.mode), info_arg=True
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        if cls._is_founder():
+            members = dict.fromkeys(cls.members.values())
+            return {"oneOf": [handler(member.__pydantic_core_schema__) for member in members]}
+        found = handler(schema)
+        resolved = handler.resolve_ref_schema(found)
+        resolved["required"] = list(dict.fromkeys(["kind", *resolved.get("required", [])]))
+        return found
+
+    @classmethod
+    def _pick(cls, value: Any) -> "Family":
+        """Validate a mapping as the member that its `kind` names.
+
+        The errors of the member travel in the context of one error of this node, because a
+        validator function cannot report several; `awlab.spec.errors` unfolds them.
+        """
+        if isinstance(value, cls):
+            return value
+        allowed = sorted(cls.members)
+        if not isinstance(value, dict) or "kind" not in value:
+            raise PydanticCustomError(
+                "kind_missing",
+                "expected a mapping with a 'kind', one of {kinds}",
+                {"family": cls.family, "kinds": ", ".join(allowed), "allowed": allowed},
+            )
+        kind = value["kind"]
+        if not isinstance(kind, str) or kind not in cls.members:
+            raise PydanticCustomError(
+                "kind_unknown",
+                "no {family} of kind {given}; expected one of {kinds}",
+                {
+                    "family": cls.family,
+                    "given": repr(kind),
+                    "kind": kind,
+                    "kinds": ", ".join(allowed),
+                    "allowed": allowed,
+                },
+            )
+        member = cls.members[kind]
+        try:
+            return member.model_validate(value)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+            raise PydanticCustomError(
+                "member",
+                "{summary}",
+                {
+                    "summary": "; ".join(
+                        f"{'.'.join(map(str, e['loc'])) or kind}: {e['msg']}" for e in errors
+                    ),
+                    "errors": errors,
+                    "member": member,
+                },
+            ) from None

@@ -1,0 +1,40 @@
+"""What may replace a convolution."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from awlab.spec.base import Family
+
+Dim = Literal["n", "c2", "c1", "h", "w"]
+"""A dimension of the attention maps A: (N, C2, C1, h, w)."""
+
+
+class Conv(Family):
+    """A convolution that takes the place of an ordinary one; `null` keeps the ordinary one."""
+
+
+class AWConvolution(Conv):
+    """AW-convolution: attention maps in the shape of the weights (Zhu et al., Eqs. 4-8)."""
+
+    kind: Literal["aw"] = "aw"
+    expand: dict[Dim, int | Literal["full"]] = {"c1": "full"}
+    """Dims along which blocks of this many neighbours share one attention value (Eq. 8);
+    `full` is the whole dim. `{c1: full}` is the paper's, `{}` shares nothing."""
+    f2: Literal["residual", "product"] = "residual"
+    """F2: `residual` is K + A*K (Eq. 6), `product` is A*K."""
+    reduction: int = Field(default=16, ge=1)
+    """r: the bottleneck of F1 has `max(C2 // r, min_hidden)` channels."""
+    min_hidden: int = Field(default=1, ge=1)
+    """Fewest channels of the bottleneck of F1."""
+
+    @field_validator("expand")
+    @classmethod
+    def _ratios_share_something(cls, expand: dict[Dim, int | str]) -> dict[Dim, int | str]:
+        for dim, ratio in expand.items():
+            if isinstance(ratio, int) and ratio < 2:
+                raise ValueError(
+                    f"ratio of {dim} (={ratio}) must be at least 2 or 'full'; leave the dim out to "
+                    "share nothing along it"
+                )
+        return {dim: expand[dim] for dim in ("n", "c2", "c1", "h", "w") if dim in expand}
