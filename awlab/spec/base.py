@@ -3,7 +3,6 @@
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -89,11 +88,7 @@ class Family(Spec):
 
     @classmethod
     def _pick(cls, value: Any) -> "Family":
-        """Validate a mapping as the member that its `kind` names.
-
-        The errors of the member travel in the context of one error of this node, because a
-        validator function cannot report several; `awlab.spec.errors` unfolds them.
-        """
+        """Validate a mapping as the member that its `kind` names."""
         if isinstance(value, cls):
             return value
         allowed = sorted(cls.members)
@@ -116,19 +111,4 @@ class Family(Spec):
                     "allowed": allowed,
                 },
             )
-        member = cls.members[kind]
-        try:
-            return member.model_validate(value)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-            raise PydanticCustomError(
-                "member",
-                "{summary}",
-                {
-                    "summary": "; ".join(
-                        f"{'.'.join(map(str, e['loc'])) or kind}: {e['msg']}" for e in errors
-                    ),
-                    "errors": errors,
-                    "member": member,
-                },
-            ) from None
+        return cls.members[kind].model_validate(value)
