@@ -56,7 +56,11 @@ class Problem:
         return [number + self.source_line[start : start + _WIDTH], before + "^"]
 
 
-class SpecError(ValueError):
+class InputError(ValueError):
+    """Something that a user gave and can mend; the message is the whole story (exit code 2)."""
+
+
+class SpecError(InputError):
     """A spec that cannot be read, with everything that is wrong with it.
 
     Args:
