@@ -1,0 +1,86 @@
+"""Under what circumstances a run was made: versions, code, machine."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from awlab.record.run_directory import RunDirectory, write_atomically
+
+LIBRARIES = ("awlab", "torch", "torchvision", "lightning", "torchmetrics", "numpy", "wandb")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def collect(devices: Sequence[str]) -> dict[str, Any]:
+    """Describe the present process.
+
+    Args:
+        devices: Names of the devices that the run is executed on.
+    """
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "code": {
+            "awlab": git_state(Path(__file__).resolve().parent),
+            "working_directory": git_state(Path.cwd()),
+        },
+        "devices": list(devices),
+        "cpu_count": os.cpu_count(),
+        "platform": platform.platform(),
+        "command": sys.argv,
+    }
+
+
+def git_state(folder: Path) -> dict[str, str | None] | None:
+    """Commit of the repository around a folder and the hash of what differs from it.
+
+    None outside of a repository. `dirty` is null when tracked files are as committed.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    difference = _git(folder, "diff", "HEAD") or b""
+    dirty = hashlib.sha256(difference).hexdigest()[:16] if difference else None
+    return {"commit": commit.decode().strip(), "dirty": dirty}
+
+
+def record_attempt(directory: RunDirectory, devices: Sequence[str]) -> int:
+    """Add the present process to `environment.json` and return its number, counted from 1."""
+    attempts = [*read_attempts(directory), collect(devices)]
+    write_atomically(directory.environment, json.dumps({"attempts": attempts}, indent=2) + "\n")
+    return len(attempts)
+
+
+def read_attempts(directory: RunDirectory) -> list[dict[str, Any]]:
+    """The processes that worked on a run, in order."""
+    try:
+        return json.loads(directory.environment.read_text(encoding="utf-8"))["attempts"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

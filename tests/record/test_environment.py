@@ -1,0 +1,53 @@
+import json
+import subprocess
+
+from awlab.record.environment import collect, git_state, read_attempts, record_attempt, versions
+from awlab.record.run_directory import RunDirectory
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True)
+
+
+def test_versions_name_what_can_change_a_result():
+    assert {"python", "awlab", "torch", "lightning"} <= versions().keys()
+
+
+def test_attempts_are_counted(tmp_path):
+    directory = RunDirectory(tmp_path)
+    assert read_attempts(directory) == []
+    assert record_attempt(directory, ["cpu"]) == 1
+    assert record_attempt(directory, ["cpu", "cpu"]) == 2
+    assert [attempt["devices"] for attempt in read_attempts(directory)] == [["cpu"], ["cpu", "cpu"]]
+
+
+def test_a_damaged_file_is_begun_anew(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.environment.write_text("{")
+    assert record_attempt(directory, []) == 1
+
+
+def test_the_description_is_json_without_the_name_of_the_host():
+    description = collect(["cpu"])
+    assert json.loads(json.dumps(description)) == description
+    assert "host" not in json.dumps(sorted(description))
+
+
+def test_a_folder_outside_of_a_repository_has_no_commit(tmp_path):
+    assert git_state(tmp_path) is None
+
+
+def test_uncommitted_changes_have_a_hash(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a.txt").write_text("one")
+    git(tmp_path, "add", "a.txt")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    clean = git_state(tmp_path)
+    assert clean is not None
+    assert clean["dirty"] is None
+    (tmp_path / "a.txt").write_text("two")
+    changed = git_state(tmp_path)
+    assert changed is not None
+    assert changed["commit"] == clean["commit"]
+    assert changed["dirty"] is not None
