@@ -1,0 +1,36 @@
+"""What residual networks have in common: stages of blocks, made by factories."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from awlab.nn.location import inside
+
+ConvFactory = Callable[..., nn.Module]
+"""Called as `nn.Conv2d`: (in_channels, out_channels, kernel_size, stride=, padding=, bias=)."""
+
+AttentionFactory = Callable[[int], nn.Module]
+"""Called with the channels of the activations; `nn.Identity` is no attention."""
+
+
+def stage(
+    blocks: int, block: Callable[..., nn.Module], channels: tuple[int, int], stride: int
+) -> nn.Sequential:
+    """Stack blocks; the first one has the stride and changes the channels.
+
+    Args:
+        blocks: How many.
+        block: Called with (in_channels, out_channels, stride).
+        channels: In and out.
+        stride: Of the first block.
+    """
+    in_channels, out_channels = channels
+    layers = nn.Sequential()
+    for index in range(blocks):
+        with inside(str(index)):
+            layers.append(
+                block(in_channels, out_channels, stride)
+                if index == 0
+                else block(out_channels, out_channels, 1)
+            )
+    return layers
