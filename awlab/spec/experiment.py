@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
 
-from awlab.spec.base import Name, Spec
+from awlab.spec.base import ModuleName, Name, Spec
 from awlab.spec.data import Data
 from awlab.spec.model import Model
 from awlab.spec.runtime import Runtime
@@ -38,7 +37,7 @@ class Experiment(Spec):
 
     name: Name
     """Begins the name of the run directory."""
-    plugins: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    plugins: Annotated[tuple[ModuleName, ...], Field(strict=False)] = ()
     """Python modules that are imported first: they add kinds."""
     model: Model
     """The network."""
@@ -53,7 +52,7 @@ class Experiment(Spec):
     runtime: Runtime = Runtime()
     """Where and how it is executed."""
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Ten hexadecimal digits: equal for two experiments exactly when they mean the same run.
 

@@ -1,0 +1,89 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from awlab.execute import child as module
+from awlab.execute.child import Child, FreshChild, WarmChild, environment
+from awlab.execute.devices import Share
+
+SHARE = Share((), 1)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PRELOAD", ())
+
+
+def wait(child: Child, seconds: float = 60) -> int:
+    deadline = time.monotonic() + seconds
+    while (code := child.poll()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return code
+
+
+@pytest.mark.parametrize("kind", [FreshChild, WarmChild])
+def test_a_child_is_the_command(kind: type[FreshChild | WarmChild], tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert wait(kind(["--help"], SHARE, log)) == 0
+    assert "Usage: awlab" in log.read_text()
+    assert wait(kind(["no-such-verb"], SHARE, log)) == 2
+    assert "no-such-verb" in log.read_text()
+
+
+@pytest.mark.parametrize("kind", [FreshChild, WarmChild])
+def test_a_child_is_alone_in_its_group(
+    kind: type[FreshChild | WarmChild], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "experiment.yaml"
+    os.mkfifo(fifo)  # Opening it blocks: the child is alive until it is killed.
+    child = kind(["validate", str(fifo)], SHARE, tmp_path / "log.txt")
+    while os.getpgid(child.pid) == os.getpgid(0):
+        time.sleep(0.01)
+    assert os.getpgid(child.pid) == child.pid
+    assert child.poll() is None
+    child.send(signal.SIGKILL)
+    assert wait(child) == -signal.SIGKILL
+    child.send(signal.SIGKILL)  # Of a dead child: nothing happens.
+
+
+def test_a_child_is_no_rank_of_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "CUSTOM"):
+        monkeypatch.setenv(name, "1")
+    variables = environment(Share(("2", "3"), 4))
+    assert {"RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_PROCID"}.isdisjoint(variables)
+    assert variables["CUSTOM"] == "1"
+    assert variables["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert variables["OMP_NUM_THREADS"] == "4"
+
+
+@pytest.mark.parametrize("kind", ["FreshChild", "WarmChild"])
+def test_no_child_outlives_a_killed_parent(kind: str, tmp_path: Path) -> None:
+    fifo = tmp_path / "experiment.yaml"
+    os.mkfifo(fifo)
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys, time\nfrom pathlib import Path\n"
+        "from awlab.execute import child\nfrom awlab.execute.devices import Share\n"
+        "child.PRELOAD = ()\n"
+        "if __name__ == '__main__':\n"
+        f"    made = child.{kind}(['validate', {str(fifo)!r}], Share((), 1), Path({str(tmp_path / 'log')!r}))\n"
+        "    print(made.pid, flush=True)\n    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pid = int(parent.stdout.readline())
+    while os.getpgid(pid) != pid:  # Its own group is the last thing but one that it asks for.
+        time.sleep(0.01)
+    time.sleep(0.2)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}").exists()
