@@ -1,13 +1,48 @@
 """What every node of a spec shares: frozen, closed to unknown keys, families open on `kind`."""
 
+import re
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializationInfo,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+from awlab.spec.document import is_mapping
+from awlab.spec.errors import shown
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+MODULE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+
+
+def _as_name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise ValueError(
+            "must be 1 to 64 lower-case letters, digits, '_' and '-', and begin with a letter or a "
+            f"digit, not {text!r}"
+        )
+    return text
+
+
+def _as_module_name(text: str) -> str:
+    if not re.fullmatch(MODULE_NAME, text):
+        raise ValueError(f"must be the name of a module, such as mylab.gated, not {text!r}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_as_name), Field(json_schema_extra={"pattern": NAME})]
 """A name that is also a folder name."""
+ModuleName = Annotated[
+    str, AfterValidator(_as_module_name), Field(json_schema_extra={"pattern": MODULE_NAME})
+]
+"""A module that `import` finds."""
 
 
 class Spec(BaseModel):
@@ -69,18 +104,32 @@ class Family(Spec):
             return handler(source)
         return core_schema.no_info_plain_validator_function(
             cls._pick,
+            ref=f"{cls.__module__}.{cls.__qualname__}:{id(cls)}",
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value, info: value.model_dump(mode=info.mode), info_arg=True
+                cls._serialize, info_arg=True
             ),
         )
+
+    @staticmethod
+    def _serialize(value: "Family", info: SerializationInfo) -> dict[str, Any]:
+        """Dump all fields of the member, what it is before what is in it."""
+        fields = value.model_dump(
+            mode=info.mode,
+            exclude_unset=info.exclude_unset,
+            exclude_defaults=info.exclude_defaults,
+            exclude_none=info.exclude_none,
+        )
+        return {"kind": vars(value)["kind"], **fields}
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         if cls._is_founder():
-            members = dict.fromkeys(cls.members.values())
-            return {"oneOf": [handler(member.__pydantic_core_schema__) for member in members]}
+            members = {
+                kind: member.__pydantic_core_schema__ for kind, member in cls.members.items()
+            }
+            return handler(core_schema.tagged_union_schema(members, discriminator="kind"))
         found = handler(schema)
         resolved = handler.resolve_ref_schema(found)
         resolved["required"] = list(dict.fromkeys(["kind", *resolved.get("required", [])]))
@@ -92,23 +141,18 @@ class Family(Spec):
         if isinstance(value, cls):
             return value
         allowed = sorted(cls.members)
-        if not isinstance(value, dict) or "kind" not in value:
+        context = {"family": cls.family, "kinds": ", ".join(allowed), "allowed": allowed}
+        if not is_mapping(value):
             raise PydanticCustomError(
-                "kind_missing",
-                "expected a mapping with a 'kind', one of {kinds}",
-                {"family": cls.family, "kinds": ", ".join(allowed), "allowed": allowed},
+                "family_type", "expected a mapping with a 'kind', one of {kinds}", context
             )
+        if "kind" not in value:
+            raise PydanticCustomError("kind_missing", "needs a 'kind', one of {kinds}", context)
         kind = value["kind"]
         if not isinstance(kind, str) or kind not in cls.members:
             raise PydanticCustomError(
                 "kind_unknown",
-                "no {family} of kind {given}; expected one of {kinds}",
-                {
-                    "family": cls.family,
-                    "given": repr(kind),
-                    "kind": kind,
-                    "kinds": ", ".join(allowed),
-                    "allowed": allowed,
-                },
+                "no {family} of kind {given}, expected one of {kinds}",
+                {**context, "given": shown(kind), "kind": kind},
             )
         return cls.members[kind].model_validate(value)

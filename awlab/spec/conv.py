@@ -18,7 +18,7 @@ class AWConvolution(Conv):
     """AW-convolution: attention maps in the shape of the weights (Zhu et al., Eqs. 4-8)."""
 
     kind: Literal["aw"] = "aw"
-    expand: dict[Dim, int | Literal["full"]] = {"c1": "full"}
+    expand: dict[Dim, int | Literal["full"]] = Field(default={"c1": "full"})
     """Dims along which blocks of this many neighbours share one attention value (Eq. 8);
     `full` is the whole dim. `{c1: full}` is the paper's, `{}` shares nothing."""
     f2: Literal["residual", "product"] = "residual"

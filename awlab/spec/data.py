@@ -2,11 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from awlab.spec.base import Family, Spec
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Area = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Augmentation(Spec):
@@ -89,7 +91,7 @@ class Digits(Data):
 
 
 class PhotoPatches(Data):
-    """Colour 32x32 crops of ten photographs that scikit-image and scikit-learn carry (extra `demo`).
+    """Colour 32x32 crops of ten photographs of scikit-image and scikit-learn (extra `demo`).
 
     The class is the photograph. Training, validation and test crops come from disjoint parts of
     each photograph.
@@ -119,12 +121,19 @@ class PhotoPatches(Data):
 class FolderAugmentation(Spec):
     """Random changes of training images read from files."""
 
-    scale: Annotated[tuple[float, float], Field(strict=False)] = (0.08, 1.0)
+    scale: Annotated[tuple[Area, Area], Field(strict=False)] = (0.08, 1.0)
     """Smallest and largest area of the random crop, over the area of the image."""
-    ratio: Annotated[tuple[float, float], Field(strict=False)] = (3 / 4, 4 / 3)
+    ratio: Annotated[tuple[Positive, Positive], Field(strict=False)] = (3 / 4, 4 / 3)
     """Smallest and largest width over height of the random crop."""
     horizontal_flip: bool = True
     """Mirror every second image, at random."""
+
+    @field_validator("scale", "ratio")
+    @classmethod
+    def _smallest_first(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        if bounds[0] > bounds[1]:
+            raise ValueError(f"must be the smallest and the largest value, not {list(bounds)}")
+        return bounds
 
 
 class ImageFolder(Data):
@@ -149,8 +158,14 @@ class ImageFolder(Data):
     """Of training images."""
     mean: Annotated[tuple[float, float, float], Field(strict=False)] = (0.485, 0.456, 0.406)
     """Of each colour channel in [0, 1]; ImageNet's."""
-    std: Annotated[tuple[float, float, float], Field(strict=False)] = (0.229, 0.224, 0.225)
+    std: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (0.229, 0.224, 0.225)
     """Of each colour channel in [0, 1]; ImageNet's."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "ImageFolder":
+        if self.resize < self.size:
+            raise ValueError(f"resize (={self.resize}) must be at least size (={self.size})")
+        return self
 
     @property
     def num_classes(self) -> int:

@@ -1,7 +1,7 @@
 """Plain data that remembers where each value is written."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from awlab.spec.errors import Problem
 
@@ -48,6 +48,23 @@ class Document:
             if mark:
                 return mark
         return Mark("")
+
+
+def is_mapping(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a mapping; YAML's keys are text."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value is a list."""
+    return isinstance(value, list)
+
+
+def has(value: Any, part: str | int) -> bool:
+    """Whether a value is a mapping with that key or a list with that index."""
+    if is_mapping(value):
+        return part in value
+    return is_list(value) and isinstance(part, int) and part < len(value)
 
 
 def dotted(path: Path) -> str:

@@ -4,9 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 COMMAND_LINE = "command line"
 _WIDTH = 100
+"""Most characters of a source line that are shown."""
+_LONG = 60
+"""Most characters of a value that are shown."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,27 @@ class SpecError(InputError):
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return "Did you mean 'x'?" for the known word that is nearest to `word`, or nothing."""
+    """Return "Did you mean 'x'?" for the known word that is nearest to `word`, or nothing.
+
+    Nearest is the most similar spelling, else one that begins with `word`.
+    """
     by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    lower = str(word).lower()
+    near = difflib.get_close_matches(lower, by_lower, n=1)
+    if not near and len(lower) > 1:
+        near = [name for name in by_lower if name.startswith(lower)]
     return f"Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error names it: scalars as in YAML, mappings and long lists by kind."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    if len(text) <= _LONG:
+        return text
+    return "a list" if isinstance(value, list | tuple) else f"{text[: _LONG - 3]}..."

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from awlab.spec import yaml
 from awlab.spec.base import Spec
 from awlab.spec.document import Document
 from awlab.spec.errors import Problem, SpecError
 from awlab.spec.experiment import Experiment
 from awlab.spec.overrides import override
 from awlab.spec.plugins import import_plugins
+from awlab.spec.read_yaml import read_yaml
 from awlab.spec.validation import S, validate
+from awlab.spec.write_yaml import write_yaml
 
 MAX_BYTES = 2**20
 
@@ -34,8 +35,7 @@ def load(path: Path | str, overrides: Sequence[str], kind: type[S]) -> S:
     """Load a spec of any class, as `load_experiment` does."""
     document = read_document(path)
     override(document, overrides)
-    if "plugins" in kind.model_fields:
-        import_plugins(document)
+    import_plugins(document)
     return validate(kind, document)
 
 
@@ -50,7 +50,7 @@ def parse(kind: type[S], data: Any) -> S:
 
 def dump(spec: Spec) -> str:
     """Return YAML text that loads back to an equal spec; all defaults are written out."""
-    return yaml.write(spec.model_dump(mode="json"))
+    return write_yaml(spec.model_dump(mode="json"))
 
 
 def read_document(path: Path | str) -> Document:
@@ -59,7 +59,7 @@ def read_document(path: Path | str) -> Document:
     Raises:
         SpecError: When it cannot be read, or is not one YAML document.
     """
-    return yaml.read(_text(Path(path)), str(path))
+    return read_yaml(_text(Path(path)), str(path))
 
 
 def _text(path: Path) -> str:

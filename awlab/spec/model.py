@@ -111,7 +111,7 @@ class AWInAA(Spec):
 
 
 class AAWideResNet(Model):
-    """Wide ResNet whose blocks begin with an attention-augmented convolution (Bello et al. 2019)."""
+    """Wide ResNet with an attention-augmented convolution per block (Bello et al. 2019)."""
 
     kind: Literal["aa_wide_resnet"] = "aa_wide_resnet"
     depth: int = 28

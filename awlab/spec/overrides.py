@@ -2,86 +2,99 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from awlab.spec import yaml
-from awlab.spec.document import Document, Mark, Path, dotted
-from awlab.spec.errors import COMMAND_LINE, Problem, SpecError
+from awlab.spec.document import Document, Mark, Path, dotted, has, is_list, is_mapping
+from awlab.spec.errors import COMMAND_LINE, Problem, SpecError, shown
+from awlab.spec.read_yaml import read_yaml
 
-_KEY = re.compile(r"[A-Za-z_][\w-]*(\.([A-Za-z_][\w-]*|[0-9]+))*")
+_KEY = re.compile(r"[\w-]+(\.[\w-]+)*")
+_INDEX = re.compile(r"[0-9]{1,6}")
+
+
+class _Override(NamedTuple):
+    argument: str
+    keys: tuple[str, ...]
+    value: Any
 
 
 def override(document: Document, arguments: Sequence[str]) -> None:
-    """Apply arguments such as `training.epochs=5` or `model.conv={kind: aw}` in their order.
+    """Apply arguments such as `training.epochs=5` or `model.conv={kind: aw}`, in their order.
 
-    Missing mappings on the way are made. What cannot be applied is noted in the problems of the
-    document.
+    A value follows the rules of YAML 1.2; none means null. Mappings that are missing on the way
+    are made. What cannot be applied changes nothing and is noted in the problems of the document.
     """
-    applied: dict[Path, str] = {}
+    applied: list[_Override] = []
     for argument in arguments:
         try:
-            path, value = _split(argument)
-            _refuse_ignored(path, argument, applied)
-            _Override(document, argument).apply(path, value)
+            change = _parse(argument)
+            _refuse_undoing(change, applied)
+            _apply(document, change)
+            applied.append(change)
         except SpecError as error:
             document.problems.extend(error.problems)
-        else:
-            applied[path] = argument
 
 
-def _split(argument: str) -> tuple[Path, Any]:
+def _parse(argument: str) -> _Override:
     key, equals, text = argument.partition("=")
     if not equals or not _KEY.fullmatch(key):
-        raise _refusal(argument, (), "expected key=value, with a key such as training.epochs")
-    path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+        raise _refusal(argument, "", "expected key=value with a key such as training.epochs")
     try:
-        return path, yaml.read(text or "null", COMMAND_LINE).data
+        document = read_yaml(text if text.strip() else "null", COMMAND_LINE)
     except SpecError as error:
-        raise _refusal(argument, path, error.problems[0].message) from None
+        raise _refusal(argument, key, error.problems[0].message) from None
+    if document.problems:
+        twice = document.problems[0]
+        raise _refusal(argument, f"{key}.{twice.path}", "duplicate key")
+    return _Override(argument, tuple(key.split(".")), document.data)
 
 
-def _refuse_ignored(path: Path, argument: str, applied: dict[Path, str]) -> None:
-    for earlier, text in applied.items():
-        if earlier[: len(path)] == path:
-            raise _refusal(argument, path, f"would undo {text!r}, which stands before it")
+def _refuse_undoing(change: _Override, applied: list[_Override]) -> None:
+    for earlier in applied:
+        if earlier.keys[: len(change.keys)] == change.keys:
+            message = f"would undo {earlier.argument}, which is given before it"
+            raise _refusal(change.argument, ".".join(change.keys), message)
 
 
-def _refusal(argument: str, path: Path, message: str) -> SpecError:
-    problem = Problem(dotted(path), message, COMMAND_LINE, source_line=argument)
-    return SpecError([problem])
+def _apply(document: Document, change: _Override) -> None:
+    parent: Any = document.data
+    path: Path = ()
+    keys = list(change.keys)
+    while True:
+        part = _part(parent, keys.pop(0), path, change.argument)
+        path = (*path, part)
+        child = parent[part] if has(parent, part) else None
+        if not keys or child is None:
+            break
+        parent = child
+    value = change.value
+    for key in reversed(keys):
+        value = {key: value}
+    parent[part] = value
+    _mark(document, path, Mark(COMMAND_LINE, source_line=change.argument))
 
 
-class _Override:
-    """Sets one value, and marks the argument as its place."""
+def _part(parent: Any, key: str, above: Path, argument: str) -> str | int:
+    """Key or index of the child that `key` means in `parent`."""
+    if is_mapping(parent):
+        return key
+    where = dotted(above) or "the document"
+    path = dotted((*above, key))
+    if not is_list(parent):
+        raise _refusal(argument, path, f"{where} is {shown(parent)}, which has no {key!r}")
+    length = len(parent)
+    if not _INDEX.fullmatch(key) or int(key) >= length:
+        message = f"{where} is a list of {length}, expected an index below that, not {key!r}"
+        raise _refusal(argument, path, message)
+    return int(key)
 
-    def __init__(self, document: Document, argument: str) -> None:
-        self.document = document
-        self.argument = argument
 
-    def apply(self, path: Path, value: Any) -> None:
-        parent = self.document.data
-        for depth, part in enumerate(path[:-1]):
-            self._check(parent, path[: depth + 1])
-            if isinstance(parent, dict) and parent.get(part) is None:
-                self._set(parent, path[: depth + 1], {})
-            parent = parent[part]
-        self._check(parent, path)
-        self._set(parent, path, value)
+def _mark(document: Document, path: Path, mark: Mark) -> None:
+    for marks in (document.keys, document.values):
+        for below in [known for known in marks if known[: len(path)] == path]:
+            del marks[below]
+        marks[path] = mark
 
-    def _check(self, parent: Any, path: Path) -> None:
-        *above, part = path
-        if isinstance(parent, dict) and isinstance(part, str):
-            return
-        where = dotted(tuple(above)) or "the whole"
-        if not isinstance(parent, list):
-            raise _refusal(self.argument, path, f"{where} is {parent!r} and has no {part!r}")
-        if not isinstance(part, int) or part >= len(parent):
-            items = f"{where} is a list of {len(parent)}, expected an index below that"
-            raise _refusal(self.argument, path, f"{items}, not {part!r}")
 
-    def _set(self, parent: Any, path: Path, value: Any) -> None:
-        parent[path[-1]] = value
-        for marks in (self.document.keys, self.document.values):
-            for old in [known for known in marks if known[: len(path)] == path]:
-                del marks[old]
-            marks[path] = Mark(COMMAND_LINE, source_line=self.argument)
+def _refusal(argument: str, path: str, message: str) -> SpecError:
+    return SpecError([Problem(path, message, COMMAND_LINE, source_line=argument)])

@@ -1,6 +1,6 @@
 """Where and how a run is executed: nothing here is part of its identity."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,19 +10,19 @@ from awlab.spec.base import Name, Spec
 class Runtime(Spec):
     """Two runs that differ only here may share a row of a table."""
 
-    root: str = "runs"
+    root: str = Field(default="runs", min_length=1)
     """Folder of the run directories."""
-    data_root: str = "data"
+    data_root: str = Field(default="data", min_length=1)
     """Folder of the data sets."""
     download: bool = False
     """Whether a missing data set may be downloaded."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """`auto` takes GPUs when there are any."""
-    devices: int | Literal["auto"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Devices that train together; `auto` is one on a CPU and all visible GPUs."""
     max_images_per_device: int | None = Field(default=None, ge=1)
     """Images that a device holds at once; more are reached by gradient accumulation."""
-    workers: int | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes per device that read images; data sets held in memory need none."""
     channels_last: bool | Literal["auto"] = "auto"
     """Memory format of images and weights; `auto` is channels-last on GPUs."""

@@ -1,10 +1,13 @@
 """How a network is trained: everything here can change the result."""
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from awlab.spec.base import Family, Spec
+
+DecayRate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimizer(Family):
@@ -27,12 +30,18 @@ class SGD(Optimizer):
     nesterov: bool = False
     """Nesterov's momentum."""
 
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "SGD":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum greater than 0")
+        return self
+
 
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     kind: Literal["adamw"] = "adamw"
-    betas: Annotated[tuple[float, float], Field(strict=False)] = (0.9, 0.999)
+    betas: Annotated[tuple[DecayRate, DecayRate], Field(strict=False)] = (0.9, 0.999)
     """Decay rates of the two moments."""
     eps: float = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
@@ -69,6 +78,13 @@ class MultiStep(Schedule):
     """Epochs, counted from the start of training, at which the learning rate drops."""
     gamma: float = Field(default=0.1, gt=0, lt=1)
     """Factor of a drop."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_rise(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in pairwise((0, *milestones))):
+            raise ValueError(f"milestones must be rising epochs from 1 on, not {list(milestones)}")
+        return milestones
 
 
 class Cosine(Schedule):

@@ -1,20 +1,23 @@
-"""Read and write YAML by the rules of the core schema of YAML 1.2.
+"""Read YAML by the core schema of YAML 1.2, and know where each value stands.
 
-PyYAML parses; its scalars (`no` a boolean, `1e-3` a string, `12:30` a number), its tags, and its
+PyYAML parses; its scalars (`no` a boolean, `1e-3` a string, `12:30` a number), its tags and its
 silence about duplicate keys are not used.
 """
 
 import copy
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias, cast
 
 import yaml
 
-from awlab.spec.document import Document, Mark, Path, dotted
+from awlab.spec.document import Document, Mark, Path, dotted, is_list, is_mapping
 from awlab.spec.errors import Problem, SpecError
 
 MAX_NODES = 20_000
 MAX_DEPTH = 40
+
+Scalar: TypeAlias = bool | int | float | str | None
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -32,8 +35,12 @@ _PLAIN_WORDS = {
 }
 
 
-def scalar(text: str) -> None | bool | int | float | str:
-    """Return the value of an unquoted scalar (YAML 1.2.2, section 10.3.2)."""
+def scalar(text: str) -> Scalar:
+    """Return the value of an unquoted scalar (YAML 1.2.2, section 10.3.2).
+
+    Raises:
+        ValueError: When it is an integer of more digits than Python converts.
+    """
     if text in _NULL:
         return None
     if text in _BOOL:
@@ -47,13 +54,17 @@ def scalar(text: str) -> None | bool | int | float | str:
     return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text
 
 
-def read(text: str, file: str) -> Document:
+def read_yaml(text: str, file: str) -> Document:
     """Read the one document of a YAML text.
 
+    Args:
+        text: What `file` contains.
+        file: Name for errors.
+
     Raises:
-        SpecError: When the text is not YAML, empty, holds more than one document, tags or merge
-            keys, or is larger or deeper than a spec may be. A duplicate key is not raised but
-            noted in the problems of the document.
+        SpecError: When the text is not YAML, is empty, holds more than one document, tags or merge
+            keys, or is larger or deeper than a spec may be. Duplicate keys are not raised but
+            noted in the problems of the document, so that they come together with all others.
     """
     return _Reader(text, file).read()
 
@@ -65,27 +76,25 @@ class _Reader:
         self.text = text
         self.file = file
         self.lines = _LINE_BREAK.split(text)
+        self.events: Iterator[Any] = cast(Any, yaml).parse(text, Loader=_PARSER)
         self.document = Document(None)
         self.anchors: dict[str, Any] = {}
         self.nodes = 0
 
     def read(self) -> Document:
-        unreadable = _NOT_TEXT.search(self.text)
-        if unreadable:
-            raise SpecError([self._unreadable(unreadable.start(), unreadable.group())])
-        self.events = yaml.parse(self.text, Loader=_PARSER)
+        wrong = _NOT_TEXT.search(self.text)
+        if wrong:
+            raise SpecError([self._not_text(wrong)])
         try:
             self._stream()
         except yaml.MarkedYAMLError as error:
-            raise SpecError([self._syntax(error)]) from None
-        finally:
-            self.events.close()
+            raise SpecError([self._syntax_problem(error)]) from None
         return self.document
 
     def _stream(self) -> None:
         next(self.events)
         if isinstance(next(self.events), yaml.StreamEndEvent):
-            raise SpecError([Problem("", "is empty, expected a mapping", self.file)])
+            raise SpecError([Problem("", "is empty", self.file)])
         self.document.data = self._node(next(self.events), ())
         next(self.events)
         event = next(self.events)
@@ -98,7 +107,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         if event.tag is not None:
-            raise self._refusal(event, path, f"the tag {event.tag!r} is not allowed")
+            raise self._refusal(event, path, f"tags ({event.tag}) are not allowed")
         if isinstance(event, yaml.MappingStartEvent):
             value = self._mapping(path)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -125,9 +134,7 @@ class _Reader:
         if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
             raise self._refusal(event, path, "a key must be plain text")
         if event.value == "<<" and event.implicit[0]:
-            raise self._refusal(
-                event, path, "merge keys ('<<') are not allowed, write the keys out"
-            )
+            raise self._refusal(event, path, "merge keys (<<) are not allowed, write the keys out")
         return event.value
 
     def _note_duplicate(self, path: Path, mark: Mark) -> None:
@@ -141,7 +148,7 @@ class _Reader:
             items.append(self._node(event, (*path, len(items))))
         return items
 
-    def _scalar(self, event: Any, path: Path) -> None | bool | int | float | str:
+    def _scalar(self, event: Any, path: Path) -> Scalar:
         if not event.implicit[0]:
             return event.value
         try:
@@ -152,7 +159,10 @@ class _Reader:
 
     def _alias(self, event: Any, path: Path) -> Any:
         if event.anchor not in self.anchors:
-            raise self._refusal(event, path, f"no '&{event.anchor}' stands above this alias")
+            message = (
+                f"the alias *{event.anchor} stands for nothing, no &{event.anchor} is above it"
+            )
+            raise self._refusal(event, path, message)
         value = self.anchors[event.anchor]
         nodes, depth = _size(value)
         self._count(event, path, nodes=nodes - 1, depth=depth - 1)
@@ -161,9 +171,7 @@ class _Reader:
     def _count(self, event: Any, path: Path, *, nodes: int, depth: int) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
-            message = (
-                f"holds more than {MAX_NODES} values, aliases counted as often as they are used"
-            )
+            message = f"holds more than {MAX_NODES} values, those behind aliases counted each time"
             raise self._refusal(event, (), message)
         if len(path) + depth > MAX_DEPTH:
             raise self._refusal(event, (), f"is nested more than {MAX_DEPTH} levels deep")
@@ -175,12 +183,12 @@ class _Reader:
     def _refusal(self, event: Any, path: Path, message: str) -> SpecError:
         return SpecError([Problem(dotted(path), message, *self._mark(event.start_mark))])
 
-    def _unreadable(self, position: int, character: str) -> Problem:
-        before = _LINE_BREAK.split(self.text[:position])
-        message = f"the character U+{ord(character):04X} is not text"
+    def _not_text(self, wrong: re.Match[str]) -> Problem:
+        before = _LINE_BREAK.split(self.text[: wrong.start()])
+        message = f"the character U+{ord(wrong.group()):04X} cannot be part of a text"
         return Problem("", message, self.file, len(before), len(before[-1]) + 1)
 
-    def _syntax(self, error: yaml.MarkedYAMLError) -> Problem:
+    def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
         at = error.problem_mark or error.context_mark
         said = error.problem or "this cannot be read"
         message = f"not valid YAML: {_PLAIN_WORDS.get(said, said)}"
@@ -189,40 +197,8 @@ class _Reader:
 
 def _size(value: Any) -> tuple[int, int]:
     """Number of values within a value, itself included, and levels of nesting."""
-    children = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(children, list):
+    children = list(value.values()) if is_mapping(value) else value
+    if not is_list(children):
         return 1, 1
     sizes = [_size(child) for child in children]
     return 1 + sum(nodes for nodes, _ in sizes), 1 + max((depth for _, depth in sizes), default=0)
-
-
-def write(data: Any) -> str:
-    """Write plain data as YAML that `read` reads back: blocks, and short lists in one line."""
-    return yaml.dump(data, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=100)
-
-
-class _Writer(yaml.SafeDumper):
-    """Quotes what the rules of YAML 1.1 or 1.2 would not read as text."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        if kind is yaml.ScalarNode and implicit[0]:
-            read_back = scalar(value)
-            if not isinstance(read_back, str):
-                return _TAGS[type(read_back)]
-        return super().resolve(kind, value, implicit)
-
-    def represent_list(self, data: list[Any]) -> yaml.Node:
-        short = not any(isinstance(item, dict | list) for item in data) and len(str(data)) <= 80
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
-
-
-_TAGS = {
-    type(None): "tag:yaml.org,2002:null",
-    bool: "tag:yaml.org,2002:bool",
-    int: "tag:yaml.org,2002:int",
-    float: "tag:yaml.org,2002:float",
-}
-_Writer.add_representer(list, _Writer.represent_list)
