@@ -1,0 +1,166 @@
+"""Which cells a study has: labels only, no experiments yet."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+from awlab.plan.names import Labels, is_label, labels_of, name_of, note
+from awlab.spec.ablation import Ablation, Exclusion
+from awlab.spec.document import Document, Path, dotted
+from awlab.spec.errors import SpecError
+
+MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Design:
+    """The cells of a study, in its order.
+
+    Attributes:
+        cells: By name.
+        baseline: Name of the cell that the others are compared with; never excluded.
+        excluded: Name to reason.
+        paper: Name to the key under which the study gives the cell's published result.
+    """
+
+    cells: Mapping[str, Labels]
+    baseline: str
+    excluded: Mapping[str, str]
+    paper: Mapping[str, str]
+
+
+def design(ablation: Ablation, document: Document | None = None) -> Design:
+    """Multiply the axes.
+
+    Args:
+        ablation: The study.
+        document: Where it is written, so that errors can say the place.
+
+    Raises:
+        SpecError: When axes are nested, a cell or label is unknown, the baseline is not run, an
+            exclusion or an inclusion changes nothing, or there are too many runs.
+    """
+    document = replace(document or Document({}), problems=[])
+    _check_paths(ablation, document)
+    _check_size(ablation, document)
+    _check_design(ablation, document)
+    baseline = labels_of(ablation.baseline, ablation.axes, document=document, path=("baseline",))
+    _stop_at_problems(document)
+    assert baseline is not None
+    cells = {name_of(labels): labels for labels in _spanned(ablation, baseline)}
+    cells |= _included(ablation, baseline, cells, document)
+    excluded = _excluded(ablation, list(cells.values()), document)
+    _check_baseline(name_of(baseline), cells, excluded, document)
+    paper = _named(ablation, cells, document)
+    _stop_at_problems(document)
+    return Design(cells, name_of(baseline), excluded, paper)
+
+
+def _stop_at_problems(document: Document) -> None:
+    if document.problems:
+        raise SpecError(document.problems)
+
+
+def _check_paths(ablation: Ablation, document: Document) -> None:
+    nodes = [(name, path) for name, axis in ablation.axes.items() for path in axis.paths]
+    for (first, path), (second, other) in combinations(nodes, 2):
+        shared = min(len(path), len(other))
+        if first != second and path[:shared] == other[:shared]:
+            message = (
+                f"{dotted(other)} and {dotted(path)} of axis {first} are one node or nested; vary "
+                f"them by one axis at {dotted(path[:shared])}"
+            )
+            note(document, ("axes", second, "path"), message)
+
+
+def _check_size(ablation: Ablation, document: Document) -> None:
+    sizes = [len(axis.values) for axis in ablation.axes.values()]
+    cells = math.prod(sizes) if ablation.design == "full_factorial" else sum(sizes)
+    seeds = len(ablation.seed_values)
+    if cells * seeds > MOST_RUNS:
+        message = f"{cells} cells with {seeds} seeds are more than {MOST_RUNS} runs"
+        note(document, ("axes",), message)
+
+
+def _check_design(ablation: Ablation, document: Document) -> None:
+    if ablation.design == "list" and not ablation.include:
+        note(document, ("design",), "list runs the cells under 'include', and there are none")
+    if ablation.design == "leave_one_out":
+        for name, axis in ablation.axes.items():
+            if len(axis.values) != 2:
+                message = (
+                    f"leave_one_out needs two values, with and without, not {len(axis.values)}"
+                )
+                note(document, ("axes", name, "values"), message)
+
+
+def _spanned(ablation: Ablation, baseline: Labels) -> Iterator[Labels]:
+    if ablation.design == "full_factorial":
+        for labels in product(*(axis.labelled for axis in ablation.axes.values())):
+            yield dict(zip(ablation.axes, labels, strict=True))
+    elif ablation.design != "list":
+        yield baseline
+        for name, axis in ablation.axes.items():
+            others = (label for label in axis.labelled if label != baseline[name])
+            yield from ({**baseline, name: label} for label in others)
+
+
+def _included(
+    ablation: Ablation, baseline: Labels, cells: Mapping[str, Labels], document: Document
+) -> dict[str, Labels]:
+    included: dict[str, Labels] = {}
+    for i, name in enumerate(ablation.include):
+        path = ("include", i)
+        labels = labels_of(name, ablation.axes, defaults=baseline, document=document, path=path)
+        if labels is None:
+            continue
+        if name_of(labels) in cells or name_of(labels) in included:
+            note(document, path, f"{name_of(labels)} is a cell of the study already")
+        included[name_of(labels)] = labels
+    return included
+
+
+def _excluded(ablation: Ablation, cells: Sequence[Labels], document: Document) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    for i, exclusion in enumerate(ablation.exclude):
+        path = ("exclude", i, "when")
+        if not _labels_exist(exclusion, ablation, document, path):
+            continue
+        hit = [cell for cell in cells if all(cell[a] in some for a, some in exclusion.when.items())]
+        if not hit:
+            note(document, path, "no cell of the study is excluded by this")
+        for cell in hit:
+            reasons.setdefault(name_of(cell), exclusion.reason)
+    return reasons
+
+
+def _labels_exist(exclusion: Exclusion, ablation: Ablation, document: Document, path: Path) -> bool:
+    before = len(document.problems)
+    for axis, labels in exclusion.when.items():
+        for label in labels:
+            is_label(axis, label, ablation.axes, document, (*path, axis))
+    return len(document.problems) == before
+
+
+def _check_baseline(
+    baseline: str, cells: Mapping[str, Labels], excluded: Mapping[str, str], document: Document
+) -> None:
+    if baseline not in cells:
+        note(document, ("baseline",), f"{baseline} is not among the cells under 'include'")
+    if baseline in excluded:
+        note(document, ("baseline",), f"{baseline} is excluded: {excluded[baseline]}")
+
+
+def _named(ablation: Ablation, cells: Mapping[str, Labels], document: Document) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for key in ablation.paper:
+        labels = labels_of(key, ablation.axes, document=document, path=("paper", key))
+        if labels is None:
+            continue
+        if name_of(labels) not in cells:
+            note(document, ("paper", key), f"{name_of(labels)} is not a cell of the study")
+        elif name_of(labels) in keys:
+            note(document, ("paper", key), f"{name_of(labels)} has two published results")
+        keys[name_of(labels)] = key
+    return keys
