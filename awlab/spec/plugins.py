@@ -60,7 +60,7 @@ def _failure(name: str) -> str:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 a plugin may raise anything
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        text = " ".join(traceback.format_exception_only(error)[-1].split())
+        text = " ".join(f"{type(error).__name__}: {error}".split())
         inside = "importlib" not in frame.filename
         return f"{text} ({Path(frame.filename).name}, line {frame.lineno})" if inside else text
     return ""

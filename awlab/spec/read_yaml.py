@@ -103,7 +103,7 @@ class _Reader:
 
     def _node(self, event: Any, path: Path) -> Any:
         self.document.values[path] = self._mark(event.start_mark)
-        self._count(event, path, nodes=1, depth=0)
+        self._count(event, path, nodes=1, depth=1)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         if event.tag is not None:
@@ -165,7 +165,7 @@ class _Reader:
             raise self._refusal(event, path, message)
         value = self.anchors[event.anchor]
         nodes, depth = _size(value)
-        self._count(event, path, nodes=nodes - 1, depth=depth - 1)
+        self._count(event, path, nodes=nodes - 1, depth=depth)
         return copy.deepcopy(value)
 
     def _count(self, event: Any, path: Path, *, nodes: int, depth: int) -> None:

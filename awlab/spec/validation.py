@@ -97,7 +97,8 @@ def _problem(
     if first["type"] == "extra_forbidden":
         hint = key_hint(kind, path, document.data)
         return document.problem(path, "unknown key", hint=hint, at_key=True)
-    at_key = isinstance(first["input"], dict) or "[key]" in first["loc"]
+    about_mapping = isinstance(first["input"], dict) and first["type"] != "kind_unknown"
+    at_key = about_mapping or "[key]" in first["loc"]
     hint = next((hint for details in alternatives if (hint := _hint(details))), "")
     return document.problem(path, _message(alternatives), hint=hint, at_key=at_key)
 

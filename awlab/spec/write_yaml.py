@@ -1,7 +1,7 @@
 """Write YAML that people like to read and that reads back as what it was."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -16,7 +16,11 @@ def write_yaml(data: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.1 or YAML 1.2 would read as something else."""
+    """Quotes every text that YAML 1.1 or YAML 1.2 would read as something else.
+
+    PyYAML itself writes some line breaks so that they read back as spaces: what is not printable is
+    escaped.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -26,8 +30,7 @@ class _Dumper(yaml.SafeDumper):
             tag = _TAGS.get(type(scalar(value)))
             if tag is not None:
                 return tag
-        parent: Any = super()
-        return parent.resolve(kind, value, implicit)
+        return cast(Any, super()).resolve(kind, value, implicit)
 
     def represent_list(self, data: Iterable[Any]) -> yaml.SequenceNode:
         items = list(data)
@@ -35,6 +38,10 @@ class _Dumper(yaml.SafeDumper):
             not any(isinstance(item, dict | list) for item in items) and len(str(items)) < _SHORT
         )
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=short)
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if data.isprintable() else '"'
+        return cast(Any, self).represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 _TAGS: dict[type, str] = {
@@ -44,3 +51,4 @@ _TAGS: dict[type, str] = {
     float: "tag:yaml.org,2002:float",
 }
 _Dumper.add_representer(list, _Dumper.represent_list)
+_Dumper.add_representer(str, _Dumper.represent_str)
