@@ -196,7 +196,7 @@ class _CellMaker:
 
 def run_name(study: str, labels: Labels, seed: int) -> str:
     """Return `study-label-label-s0`, with what is too long cut before the seed."""
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join([study, *labels.values()]).lower())
+    slug = re.sub(r"[^a-z0-9_]+", "-", "-".join([study, *labels.values()]).lower())
     end = f"-s{seed}"
     return slug[: LONGEST_NAME - len(end)].strip("-") + end
 
