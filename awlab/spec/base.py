@@ -1,6 +1,7 @@
 """What every node of a spec shares: frozen, closed to unknown keys, families open on `kind`."""
 
 import re
+from contextvars import ContextVar
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
@@ -44,6 +45,9 @@ ModuleName = Annotated[
 ]
 """A module that `import` finds."""
 
+_described: ContextVar[frozenset[type]] = ContextVar("_described", default=frozenset())
+"""Families whose JSON Schema is being made: a member may hold members of its own family."""
+
 
 class Spec(BaseModel):
     """A node of a spec: immutable data, no unknown keys, no silent conversion of types."""
@@ -77,9 +81,16 @@ class Family(Spec):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if "kind" in cls.model_fields:
-            for kind in get_args(cls.model_fields["kind"].annotation):
-                cls._join(kind)
+        if "kind" not in cls.model_fields:
+            return
+        kinds = get_args(cls.model_fields["kind"].annotation)
+        if not kinds:
+            raise ValueError(
+                f"{cls.__module__}.{cls.__qualname__}: kind must be declared as Literal['...'], "
+                f"not {cls.model_fields['kind'].annotation}"
+            )
+        for kind in kinds:
+            cls._join(kind)
 
     @classmethod
     def _is_founder(cls) -> bool:
@@ -126,14 +137,24 @@ class Family(Spec):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         if cls._is_founder():
-            members = {
-                kind: member.__pydantic_core_schema__ for kind, member in cls.members.items()
-            }
-            return handler(core_schema.tagged_union_schema(members, discriminator="kind"))
+            return cls._json_schema_of_members(handler)
         found = handler(schema)
         resolved = handler.resolve_ref_schema(found)
         resolved["required"] = list(dict.fromkeys(["kind", *resolved.get("required", [])]))
         return found
+
+    @classmethod
+    def _json_schema_of_members(cls, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe all members; a family within itself is a reference to what is made out here."""
+        described = _described.get()
+        if cls in described:
+            return {"type": "object"}
+        members = {kind: member.__pydantic_core_schema__ for kind, member in cls.members.items()}
+        token = _described.set(described | {cls})
+        try:
+            return handler(core_schema.tagged_union_schema(members, discriminator="kind"))
+        finally:
+            _described.reset(token)
 
     @classmethod
     def _pick(cls, value: Any) -> "Family":
