@@ -16,7 +16,7 @@ STAGES = (1, 2, 3)
 class PreActivationBlock(nn.Module):
     """Norm, ReLU and 3x3 convolution, twice; `convs` makes the two convolutions.
 
-    Where the shape changes, a 1x1 convolution of the activated input is the shortcut.
+    Where the shape changes, a 1x1 convolution of the block's input is the shortcut.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class PreActivationBlock(nn.Module):
             self.attention = attention(out_channels)
         same = stride == 1 and in_channels == out_channels
         self.shortcut = (
-            None if same else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=bias)
+            nn.Identity()
+            if same
+            else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=bias)
         )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        y_NCHW = self.relu(self.bn1(x_NCHW))
-        shortcut_NCHW = x_NCHW if self.shortcut is None else self.shortcut(y_NCHW)
-        y_NCHW = self.relu(self.bn2(self.conv1(y_NCHW)))
-        y_NCHW = self.attention(self.conv2(self.dropout(y_NCHW)))
-        return y_NCHW + shortcut_NCHW
+        y_NCHW = self.conv1(self.relu(self.bn1(x_NCHW)))
+        y_NCHW = self.conv2(self.dropout(self.relu(self.bn2(y_NCHW))))
+        return self.attention(y_NCHW) + self.shortcut(x_NCHW)
 
 
 class WideResNet(nn.Module):

@@ -20,8 +20,8 @@ ConvFactory = Callable[..., nn.Module]
 class AttentionAugmentedConv2d(nn.Module):
     """Concatenate a convolution and multi-head self-attention over the pixels, along the channels.
 
-    AAConv(X) = [Conv(X), MHA(X)] (Bello et al., Eq. 5): `out_channels - value_dims` channels of an
-    ordinary convolution, then `value_dims` of attention. With relative positions the logit of
+    AAConv(X) = [Conv(X), MHA(X)] (Bello et al., Section 3.2): `out_channels - value_dims` channels
+    of an ordinary convolution, then `value_dims` of attention. With relative positions the logit of
     query pixel i and key pixel j is q_i / sqrt(k) . (k_j + r^W[jx - ix] + r^H[jy - iy]) (Eq. 3);
     the learned tables r^W, r^H are shared by the heads.
 

@@ -16,7 +16,7 @@ def test_parameters_of_wrn_28_10():
 
 
 def test_equals_the_definition():
-    """Pre-activation: identity shortcuts see x, the 1x1 ones of a change of shape see relu(bn)."""
+    """Norm, ReLU and convolution twice, beside the identity or a 1x1 convolution."""
     torch.manual_seed(0)
     network = wide_resnet(16, 1, num_classes=3).eval()
     state = network.state_dict()
@@ -39,7 +39,7 @@ def test_equals_the_definition():
             shortcut = state.get(f"{block}.shortcut.weight")
             b = F.conv2d(a, state[f"{block}.conv1.weight"], stride=stride_here, padding=1)
             b = F.conv2d(activate(b, f"{block}.bn2"), state[f"{block}.conv2.weight"], padding=1)
-            y = b + (y if shortcut is None else F.conv2d(a, shortcut, stride=stride_here))
+            y = b + (y if shortcut is None else F.conv2d(y, shortcut, stride=stride_here))
     features = activate(y, "bn").mean((2, 3))
     expected = features @ state["fc.weight"].T + state["fc.bias"]
     with torch.no_grad():

@@ -1,0 +1,229 @@
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from awlab import build, spec
+from awlab.nn import CBAM, AttentionAugmentedConv2d, AWConv2d, SqueezeExcitation
+from awlab.spec.errors import InputError
+from awlab.spec.load import load_experiment
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+
+
+class Gate(nn.Module):
+    """Draws weights when it is built, and cannot be reset."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.logits = nn.Parameter(torch.randn(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.logits.sigmoid()
+
+
+@pytest.fixture
+def gated(monkeypatch) -> spec.Attention:
+    """A user's attention, as a plugin adds it."""
+    monkeypatch.setattr(spec.Attention, "members", dict(spec.Attention.members))
+
+    class Gated(spec.Attention):
+        kind: Literal["gated"] = "gated"
+
+    @build.build_attention.register
+    def _(spec: Gated, channels: int) -> nn.Module:
+        return Gate(channels)
+
+    return Gated()
+
+
+def digits(model: spec.Model, seed: int = 0) -> spec.Experiment:
+    return spec.Experiment(
+        name="digits",
+        model=model,
+        data=spec.Digits(),
+        training=spec.Training(epochs=1, batch_size=2, optimizer=spec.SGD(lr=0.1)),
+        seed=seed,
+    )
+
+
+def resnet(**changes) -> spec.ResNet:
+    return spec.ResNet(**({"depth": 50, "width": 4, "stem": "cifar"} | changes))
+
+
+AUGMENTED = spec.AAWideResNet(
+    depth=10, width=1, self_attention=spec.SelfAttention(heads=1, key_ratio=0.25)
+)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_shipped_experiment_builds(path):
+    experiment = load_experiment(path)
+    data = experiment.data
+    with torch.device("meta"):
+        network = build.network(experiment).eval()
+        logits = network(torch.empty(1, data.channels, data.image_size, data.image_size))
+    assert logits.shape == (1, data.num_classes)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_shipped_experiment_says_where_it_is_from_and_how_to_run_it(path):
+    text = path.read_text()
+    comment = text[: text.index("\nname: ")]
+    assert all(line.startswith("# ") for line in comment.splitlines())
+    assert "% top-1 error" in comment
+    assert f"Run: awlab run experiments/{path.name}" in comment
+    assert load_experiment(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        resnet(),
+        resnet(depth=18, conv=spec.AWConvolution(f2="product"), attention=spec.CBAM()),
+        resnet(stem="imagenet", stride_in="3x3", attention=spec.SqueezeExcitation()),
+        spec.WideResNet(depth=10, width=1, conv=spec.AWConvolution(), attention=spec.CBAM()),
+        AUGMENTED,
+        *[AUGMENTED.model_copy(update={"aw": spec.AWInAA(position=k)}) for k in (0, 1, 2, 3)],
+    ],
+    ids=lambda model: model.kind,
+)
+def test_small_networks_learn(model):
+    network = build.network(digits(model))
+    logits = network(torch.randn(2, 1, 8, 8))
+    assert logits.shape == (2, 10)
+    logits.sum().backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+def test_shared_layers_start_bit_equal():
+    plain = build.network(digits(resnet())).state_dict()
+    variants = [
+        resnet(conv=spec.AWConvolution()),
+        resnet(attention=spec.SqueezeExcitation()),
+        resnet(conv=spec.AWConvolution(f2="product", reduction=4), attention=spec.CBAM()),
+    ]
+    for model in variants:
+        variant = build.network(digits(model)).state_dict()
+        assert len(variant) > len(plain)
+        for name, values in plain.items():
+            assert torch.equal(values, variant[name]), name
+
+
+def test_a_plugin_builds_its_kind(gated):
+    network = build.network(digits(resnet(attention=gated)))
+    channels = [len(module.logits) for module in network.modules() if isinstance(module, Gate)]
+    assert channels[:4] == [16, 16, 16, 32]
+    network(torch.randn(2, 1, 8, 8)).sum().backward()
+
+
+def test_the_seed_decides_the_weights_and_nothing_else_does(gated):
+    model = resnet(attention=gated)
+    first, second = (build.network(digits(model)).state_dict() for _ in "ab")
+    state = torch.get_rng_state()
+    other = build.network(digits(model, seed=1)).state_dict()
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, values in first.items():
+        assert torch.equal(values, second[name]), name
+    for name in ("layer1.0.conv2.weight", "layer1.0.attention.logits"):
+        assert not torch.equal(first[name], other[name])
+
+
+def test_conv_settings_arrive():
+    conv = build.build_conv(
+        spec.AWConvolution(expand={"c2": 2, "h": "full"}, f2="product", reduction=8, min_hidden=3)
+    )(4, 8, 3, stride=2, padding=1, bias=False)
+    assert isinstance(conv, AWConv2d)
+    assert conv.expand == {"c2": 2, "h": "full"}
+    assert (conv.f2, conv.reduction, conv.stride, conv.bias) == ("product", 8, (2, 2), None)
+    assert conv.state_dict()["attention.0.weight"].shape[0] == 3
+    plain = build.conv_factory(None)
+    assert plain is nn.Conv2d
+
+
+def test_attention_settings_arrive():
+    excitation = build.build_attention(spec.SqueezeExcitation(reduction=4), 8)
+    assert isinstance(excitation, SqueezeExcitation)
+    assert excitation.fc1.out_channels == 2
+    few = build.build_attention(spec.SqueezeExcitation(reduction=16), 8)
+    assert isinstance(few, SqueezeExcitation)
+    assert few.fc1.out_channels == 1
+    cbam = build.build_attention(spec.CBAM(reduction=2, variant="spatial"), 8)
+    assert isinstance(cbam, CBAM)
+    assert cbam.channel.mlp.state_dict()["0.weight"].shape[0] == 4
+    assert not cbam.channel.max_pool
+    assert isinstance(build.attention_factory(None)(8), nn.Identity)
+
+
+def test_resnet_settings_arrive():
+    network = build.network(
+        digits(resnet(depth=18, conv=spec.AWConvolution(), conv_stages=(4,), width=2))
+    )
+    names = [name for name, layer in network.named_modules() if isinstance(layer, AWConv2d)]
+    assert {name[:6] for name in names} == {"layer4"}
+    assert network.state_dict()["fc.weight"].shape == (10, 16)
+
+
+def test_self_attention_settings_arrive():
+    attention = spec.SelfAttention(
+        heads=2,
+        key_ratio=0.25,
+        value_ratio=0.125,
+        min_key_dims_per_head=3,
+        qkv_kernel_size=1,
+        relative=False,
+    )
+    network = build.network(
+        digits(spec.AAWideResNet(depth=10, width=1, dropout=0.3, self_attention=attention))
+    )
+    layers = [m for m in network.modules() if isinstance(m, AttentionAugmentedConv2d)]
+    assert [(m.heads, m.key_dims, m.value_dims, m.image_size) for m in layers] == [
+        (2, 6, 2, None),
+        (2, 8, 4, None),
+        (2, 16, 8, None),
+    ]
+    assert layers[0].qkv_conv.state_dict()["weight"].shape[2:] == (1, 1)
+    assert [m.p for m in network.modules() if isinstance(m, nn.Dropout)] == [0.3] * 3
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            resnet(conv=spec.AWConvolution(expand={"c1": 3})),
+            r"^model layer1\.0\.conv2: expand ratio of c1 \(=3\) must divide its size \(=4\)",
+        ),
+        (
+            AUGMENTED.model_copy(
+                update={
+                    "aw": spec.AWInAA(position=2, conv=spec.AWConvolution(expand={"c1": 32})),
+                }
+            ),
+            r"^model layer1\.0\.conv1\.qkv_conv: expand ratio of c1 \(=32\)",
+        ),
+        (
+            spec.ResNet.model_construct(depth=20),
+            r"^model: depth \(=20\) must be one of 18, 34, 50, 101, 152$",
+        ),
+    ],
+)
+def test_says_which_layer_does_not_fit(model, message):
+    experiment = digits(resnet()).model_copy(update={"model": model})
+    with pytest.raises(InputError, match=message):
+        build.network(experiment)
+
+
+def test_tells_how_to_build_a_kind_that_nobody_registered(monkeypatch):
+    monkeypatch.setattr(spec.Model, "members", dict(spec.Model.members))
+
+    class Unbuilt(spec.Model):
+        kind: Literal["unbuilt"] = "unbuilt"
+
+    message = (
+        r"^nothing builds Unbuilt \(kind 'unbuilt'\): register a function for it with "
+        r"@awlab\.build\.build_model\.register in the plugin that declares it$"
+    )
+    with pytest.raises(TypeError, match=message):
+        build.network(digits(Unbuilt()))
