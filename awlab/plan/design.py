@@ -29,6 +29,11 @@ class Design:
     excluded: Mapping[str, str]
     paper: Mapping[str, str]
 
+    @property
+    def run_cells(self) -> dict[str, Labels]:
+        """The cells that are not excluded."""
+        return {name: labels for name, labels in self.cells.items() if name not in self.excluded}
+
 
 def design(ablation: Ablation, document: Document | None = None) -> Design:
     """Multiply the axes.

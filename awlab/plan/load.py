@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from awlab.plan.design import design
+from awlab.plan.experiments import experiments
 from awlab.plan.names import note
 from awlab.spec.ablation import Ablation
 from awlab.spec.document import Document
@@ -46,11 +48,29 @@ def read_ablation(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Abla
     return validate(Ablation, document), document
 
 
+def validate_file(path: Path | str) -> None:
+    """Check an experiment, or an ablation with all its cells.
+
+    Raises:
+        SpecError: With everything that is wrong.
+    """
+    if not _is_ablation(read_document(path).data):
+        load_experiment(path)
+        return
+    ablation, document = read_ablation(path)
+    experiments(ablation, design(ablation, document).run_cells, document)
+
+
+def _is_ablation(data: Any) -> bool:
+    return isinstance(data, dict) and not {"axes", "base", "baseline"}.isdisjoint(
+        cast("dict[str, Any]", data)
+    )
+
+
 def _load_base(path: Path, overrides: Sequence[str], study: Document) -> Experiment | None:
     """Load the base, or add what is wrong to the problems of the study."""
     try:
-        data = read_document(path).data
-        if not isinstance(data, dict) or "axes" not in data:
+        if not _is_ablation(read_document(path).data):
             return load_experiment(path, overrides)
         note(study, ("base",), f"{path} is an ablation; expected an experiment")
     except SpecError as error:

@@ -152,8 +152,7 @@ def plan(ablation: Ablation, document: Document | None = None) -> Plan:
     if not isinstance(ablation.base, Experiment):
         raise InputError(f"the base {ablation.base!r} is a path: load the study with load_ablation")
     drawn = design(ablation, document)
-    run_cells = {name: labels for name, labels in drawn.cells.items() if name not in drawn.excluded}
-    made = experiments(ablation, run_cells, document)
+    made = experiments(ablation, drawn.run_cells, document)
     maker = _CellMaker(ablation, Path(ablation.base.runtime.root))
     cells: list[Cell] = []
     for name, labels in drawn.cells.items():

@@ -77,7 +77,7 @@ studies = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies)
 def test_any_data_is_planned_or_refused(data):
     with suppress(SpecError):
@@ -90,7 +90,7 @@ good_axes = {
 }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(st.sampled_from(["f2", "r"]), labelled, max_size=2), studies)
 def test_a_study_with_one_fault_is_planned_or_refused(replaced, other):
     changed = {name: good_axes[name] | {"values": new} for name, new in replaced.items()}

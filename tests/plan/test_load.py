@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from awlab.plan import load_ablation, plan, read_ablation
+from awlab.plan import load_ablation, plan, read_ablation, validate_file
 from awlab.spec.errors import SpecError
 from awlab.spec.experiment import Experiment
 
@@ -126,3 +126,20 @@ def test_a_plugin_of_the_base_that_fails_is_said(path):
 def test_a_study_that_is_no_mapping_is_refused(path):
     path.write_text("- 1\n")
     assert refused(path)
+
+
+def test_files_of_both_kinds_are_validated(path):
+    validate_file(path)
+    validate_file(path.parents[1] / "experiments" / "base.yaml")
+
+
+def test_a_study_is_validated_with_its_cells(path):
+    path.write_text(STUDY.replace("product]", "produkt]"))
+    with pytest.raises(SpecError, match="cell produkt"):
+        validate_file(path)
+
+
+def test_a_study_without_axes_is_still_a_study(path):
+    path.write_text(STUDY.replace("axes:", "axis:"))
+    with pytest.raises(SpecError, match="Did you mean 'axes'"):
+        validate_file(path)
