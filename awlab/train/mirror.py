@@ -1,0 +1,190 @@
+"""The mirror of a run in Weights & Biases: what is shown there is also in the run directory.
+
+Nothing that W&B does ends a run: what it raises is told once, and the training goes on.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+
+from awlab.record.record import Epoch, Result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.experiment import Experiment
+from awlab.spec.runtime import Runtime
+from awlab.train.explain import SHEET, Explanation
+from awlab.train.ranks import Ranks
+from awlab.train.wandb_run import Notify, files_in, first_line, start
+
+
+class Mirror:
+    """An open W&B run, or none; every method is harmless when W&B is not there.
+
+    Args:
+        run: The W&B run; None is none.
+        notify: Told in one line of what W&B could not do, once.
+    """
+
+    def __init__(self, run: wandb.Run | None, notify: Notify) -> None:
+        self.run = run
+        self._notify = notify
+        self._told = False
+
+    @property
+    def logger(self) -> WandbLogger | None:
+        """For Lightning's trainer."""
+        return None if self.run is None else _Logger(self)
+
+    @property
+    def address(self) -> str | None:
+        """Where to see the run: a URL, or for an offline run the command that uploads it."""
+        if self.run is None:
+            return None
+        return _sync(self.run) if self.run.offline else self.run.url
+
+    def show(self, explanations: Sequence[Explanation]) -> None:
+        """Log a table of explained images, and the contact sheet that lies beside them."""
+        sheet = explanations[0].image.with_name(SHEET)
+        # An image goes to the disk whatever the server does; a table asks the server first.
+        self.attempt(lambda run: run.log({"gradcam/sheet": wandb.Image(str(sheet))}))
+        self.attempt(lambda run: run.log({"gradcam/table": _table(explanations)}))
+
+    def summarize(self, result: Result) -> None:
+        """Write the result into the summary of the run."""
+        self.attempt(lambda run: run.summary.update(_summary(result)))
+
+    def finish(self, exit_code: int) -> None:
+        """End the W&B run; afterwards there is none."""
+        self.attempt(lambda run: run.finish(exit_code=exit_code))
+        self.run = None
+
+    def attempt(self, action: Callable[[wandb.Run], object]) -> None:
+        """Do something with the W&B run, if there is one and it can be done."""
+        if self.run is None:
+            return
+        try:
+            action(self.run)
+        except Exception as error:  # noqa: BLE001 W&B raises a dozen kinds, and none may end a run
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            assert self.run is not None
+            self._notify(
+                f"W&B: {first_line(error)}. The run directory has it all; to upload what W&B "
+                f"kept of it: {_sync(self.run)}"
+            )
+        self._told = True
+
+
+@contextmanager
+def open_mirror(
+    experiment: Experiment,
+    directory: RunDirectory,
+    *,
+    notify: Notify,
+    group: str | None = None,
+    job_type: str = "train",
+    tags: Sequence[str] = (),
+) -> Iterator[Mirror]:
+    """Mirror a run in W&B for the length of a `with` block; only rank 0 has a W&B run.
+
+    `runtime.wandb` decides the mode; where it is `auto`, `WANDB_MODE`; where that is not set
+    either, `online` if there is an API key for the server and else `offline`. `WANDB_PROJECT` and
+    `WANDB_ENTITY` fill in what `runtime` leaves at its default. Nobody is asked for a key, and a
+    server that does not answer makes the run an offline one.
+
+    Args:
+        experiment: Becomes the config of the W&B run; its id is that of the W&B run too, so that
+            a resumed run goes on where it was.
+        directory: Names the W&B run and holds its files.
+        notify: Told in one line of what W&B could not do.
+        group: Of the W&B run: the ablation.
+        job_type: Of the W&B run: the cell.
+        tags: Of the W&B run.
+    """
+    ranks = Ranks.told()
+    identity = {
+        "id": experiment.id,
+        "name": directory.path.name,
+        "project": _project(experiment.runtime),
+        "entity": experiment.runtime.wandb_entity,
+        "group": group,
+        "job_type": job_type,
+        "tags": list(tags),
+        "config": experiment.model_dump(mode="json"),
+    }
+    with files_in(directory.wandb):
+        follows = ranks is not None and ranks.rank > 0
+        run = None if follows else start(directory, experiment.runtime.wandb, identity, notify)
+        mirror = Mirror(run, notify)
+        try:
+            yield mirror
+        except BaseException:
+            mirror.finish(exit_code=1)
+            raise
+        mirror.finish(exit_code=0)
+
+
+class _Logger(WandbLogger):
+    """Lightning's logger, which leaves the config alone and never raises."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__(experiment=mirror.run)
+        self._mirror = mirror
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._mirror.attempt(lambda _: super(_Logger, self).log_metrics(metrics, step))
+
+    def log_hyperparams(self, params: object) -> None:
+        del params  # The config of the W&B run is the whole experiment.
+
+
+def _project(runtime: Runtime) -> str:
+    default = Runtime.model_fields["wandb_project"].default
+    if runtime.wandb_project != default:
+        return runtime.wandb_project
+    return os.environ.get("WANDB_PROJECT") or default
+
+
+def _table(explanations: Sequence[Explanation]) -> wandb.Table:
+    return wandb.Table(
+        columns=["input", "overlay", "prediction", "truth", "confidence"],
+        data=[
+            [
+                wandb.Image(str(explanation.image)),
+                wandb.Image(str(explanation.overlay)),
+                explanation.prediction,
+                explanation.truth,
+                explanation.confidence,
+            ]
+            for explanation in explanations
+        ],
+    )
+
+
+def _summary(result: Result) -> dict[str, float]:
+    return {
+        "parameters": result.parameters,
+        "gmacs": result.gmacs,
+        "seconds": result.seconds,
+        "images_per_second": result.images_per_second,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "tested_epoch": result.tested_epoch,
+        **result.metrics,
+        **_validation("best", result.best),
+        **_validation("last", result.last),
+    }
+
+
+def _validation(which: str, epoch: Epoch) -> dict[str, float]:
+    metrics = {f"{which}/{name}": value for name, value in epoch.metrics.items()}
+    return {f"{which}/epoch": epoch.epoch, **metrics}
+
+
+def _sync(run: wandb.Run) -> str:
+    """The command that uploads what lies on the disk."""
+    return f"wandb sync {Path(run.dir).parent}"

@@ -1,0 +1,306 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import wandb
+from PIL import Image
+
+from awlab.record.record import Epoch, Result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
+from awlab.train import wandb_run
+from awlab.train.explain import SHEET, Explanation
+from awlab.train.mirror import Mirror, open_mirror
+from tests.train.fake_wandb import FakeWandb
+
+STEPS = 5
+RESULT = Result(
+    id="0123456789",
+    name="tiny",
+    metrics={"test/loss": 0.7, "test/top1_error": 12.5},
+    tested_epoch=2,
+    last=Epoch(2, {"val/loss": 0.6, "val/top1_error": 11.0}),
+    best=Epoch(1, {"val/loss": 0.5, "val/top1_error": 10.0}),
+    epochs=3,
+    steps=STEPS,
+    parameters=1234,
+    gmacs=0.5,
+    seconds=60.0,
+    images_per_second=100.0,
+    peak_memory_bytes=2**20,
+    attempts=1,
+)
+
+
+def experiment(**runtime):
+    return Experiment(
+        name="tiny",
+        model=ResNet(depth=18, width=4),
+        data=Digits(),
+        training=Training(epochs=3, batch_size=8, optimizer=SGD(lr=0.1)),
+        runtime=Runtime(**runtime),
+    )
+
+
+def explanations(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for k in range(3):
+        image, overlay = folder / f"00{k}-input.png", folder / f"00{k}-overlay.png"
+        Image.new("RGB", (8, 8), (k, 0, 0)).save(image)
+        Image.new("RGB", (8, 8), (k, 9, 0)).save(overlay)
+        truth = None if k == 2 else "two"
+        found.append(Explanation(image, overlay, prediction="two", truth=truth, confidence=0.5))
+    Image.new("RGB", (8, 8)).save(folder / SHEET)
+    return found
+
+
+def mirror_a_run(directory, wanted="offline", notices=None, fault=lambda: None, **labels):
+    """What `awlab run` does with a mirror; `fault` strikes between two steps."""
+    spec = experiment(wandb=wanted)
+    notify = [].append if notices is None else notices.append
+    with open_mirror(spec, directory, notify=notify, **labels) as mirror:
+        assert mirror.logger is not None
+        for step in range(STEPS):
+            mirror.logger.log_metrics({"val/loss": 1 / (1 + step), "epoch": step // 2}, step)
+            if step == 2:
+                fault()
+        shown = explanations(directory.gradcam)
+        mirror.show(shown)
+        mirror.summarize(RESULT)
+        return mirror.address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    """A user who has no key and whose home nothing is written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
+            patch.delenv(name)
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(home))
+        wandb.teardown()
+        yield home
+        wandb.teardown()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = FakeWandb()
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)  # read from WANDB_HTTP_TIMEOUT on import
+    wandb.teardown()
+    yield server
+    wandb.teardown()
+    server.stop()
+
+
+def folders(directory, mode="offline"):
+    start = "offline-run-*" if mode == "offline" else "run-*"
+    return sorted(directory.wandb.glob(start), key=lambda path: path.stat().st_mtime_ns)
+
+
+def read_back(folder):
+    """The records of a W&B run, by type, as W&B's own reader sees them."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    records = {}
+    for line in done.stdout.splitlines():
+        record = json.loads(line)
+        records.setdefault(record["type"], []).append(record[record["type"]])
+    return records
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory):
+    """A finished offline run: its directory, its address, what was said, and what is in it."""
+    directory = RunDirectory(tmp_path_factory.mktemp("runs") / "tiny-0123456789")
+    notices = []
+    address = mirror_a_run(
+        directory, notices=notices, group="study", job_type="aw", tags=["conv=aw", "seed=0"]
+    )
+    (folder,) = folders(directory)
+    return directory, address, notices, read_back(folder)
+
+
+def test_offline_run_is_identified(offline):
+    directory, address, notices, records = offline
+    (run,) = records["run"]
+    assert run["run_id"] == experiment().id
+    assert run["display_name"] == "tiny-0123456789"
+    assert run["project"] == "awlab"
+    assert run["run_group"] == "study"
+    assert run["job_type"] == "aw"
+    assert run["tags"] == ["conv=aw", "seed=0"]
+    assert [end["exit_code"] for end in records["exit"]] == [0]
+    assert address == f"wandb sync {folders(directory)[0]}"
+    assert notices == []
+
+
+def test_config_is_the_whole_experiment(offline):
+    config = offline[3]["run"][0]["config"]["update"]
+    expected = experiment(wandb="offline").model_dump(mode="json")
+    assert {key: config[key] for key in expected} == expected
+    assert set(config) - set(expected) == {"_wandb"}
+
+
+def test_every_step_is_a_row_and_the_axis(offline):
+    records = offline[3]
+    rows = [row["item"] for row in records["history"] if "val/loss" in row["item"]]
+    assert [row["trainer/global_step"] for row in rows] == list(range(STEPS))
+    assert [row["val/loss"] for row in rows] == [1 / (1 + step) for step in range(STEPS)]
+    assert [row["epoch"] for row in rows] == [0, 0, 1, 1, 2]
+    axis = next(metric for metric in records["metric"] if metric.get("glob_name") == "*")
+    assert axis["step_metric"] == "trainer/global_step"
+
+
+def test_gradcam_table_has_a_row_per_image_with_two_pictures_each(offline):
+    directory, _, _, records = offline
+    row = next(r["item"] for r in records["history"] if "gradcam/table._type" in r["item"])
+    assert (row["gradcam/table.nrows"], row["gradcam/table.ncols"]) == (3, 5)
+    (artifact,) = records["artifact"]
+    files = {file["path"]: Path(file["local_path"]) for file in artifact["manifest"]["contents"]}
+    pictures = [path for path in files if path.endswith(".png")]
+    assert len(pictures) == 3 * 2
+    table = json.loads(files["gradcam/table.table.json"].read_text())
+    assert table["columns"] == ["input", "overlay", "prediction", "truth", "confidence"]
+    assert [row[2:] for row in table["data"]] == [
+        ["two", "two", 0.5],
+        ["two", "two", 0.5],
+        ["two", None, 0.5],
+    ]
+    assert all(path.is_relative_to(directory.wandb) for path in files.values())
+
+
+def test_the_contact_sheet_is_an_image_among_the_files(offline):
+    directory, _, _, records = offline
+    row = next(r["item"] for r in records["history"] if "gradcam/sheet._type" in r["item"])
+    assert (folders(directory)[0] / "files" / row["gradcam/sheet.path"]).is_file()
+
+
+def test_summary_has_size_best_last_and_test(offline):
+    summary = {}
+    for record in offline[3]["summary"]:
+        summary.update(record["update"])
+    assert summary["parameters"] == 1234
+    assert summary["gmacs"] == 0.5
+    assert summary["test/top1_error"] == 12.5
+    assert (summary["best/epoch"], summary["best/val/top1_error"]) == (1, 10.0)
+    assert (summary["last/epoch"], summary["last/val/top1_error"]) == (2, 11.0)
+
+
+def test_nothing_lies_outside_the_run_directory(offline, home):
+    assert not [path for path in home.rglob("*") if path.is_file()]
+    assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_a_resumed_run_keeps_its_id_and_a_failed_one_says_so(tmp_path):
+    directory = RunDirectory(tmp_path / "tiny-0123456789")
+    spec = experiment(wandb="offline")
+    with pytest.raises(SystemExit), open_mirror(spec, directory, notify=pytest.fail):
+        raise SystemExit(75)
+    with open_mirror(spec, directory, notify=pytest.fail):
+        pass
+    first, second = map(read_back, folders(directory))
+    assert first["run"][0]["run_id"] == second["run"][0]["run_id"] == spec.id
+    assert first["exit"][0]["exit_code"] == 1
+    assert second["exit"][0]["exit_code"] == 0
+
+
+def test_a_disabled_mirror_does_nothing(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    with open_mirror(experiment(wandb="disabled"), directory, notify=pytest.fail) as mirror:
+        assert mirror.logger is None
+        assert mirror.address is None
+        mirror.show(explanations(tmp_path))
+        mirror.summarize(RESULT)
+    assert not directory.wandb.exists()
+
+
+def test_only_the_first_rank_has_a_run(tmp_path, monkeypatch):
+    for name, value in {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": 1, "LOCAL_RANK": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    directory = RunDirectory(tmp_path / "run")
+    with open_mirror(experiment(wandb="offline"), directory, notify=pytest.fail) as mirror:
+        assert mirror.logger is None
+    assert not directory.wandb.exists()
+
+
+def test_online_runs_arrive_whole_and_are_resumed_under_one_id(tmp_path, server):
+    directory = RunDirectory(tmp_path / "tiny-0123456789")
+    notices = []
+    address = mirror_a_run(directory, "auto", notices, group="study")
+    assert notices == []
+    (run,) = server.runs.values()
+    assert address == f"{server.url}/lab/awlab/runs/{experiment().id}"
+    assert run["groupName"] == "study"
+    assert json.loads(run["config"])["model"]["value"]["depth"] == 18
+    assert len(run["history"]) == STEPS + 2
+    assert list(server.artifacts.values()) == [True]
+    assert sum(name.startswith("media/images/") for name in server.uploads) == 3 * 2 + 1
+    assert server.unknown == []
+
+    mirror_a_run(directory, "auto", notices)
+    assert notices == []
+    assert list(server.runs) == [experiment().id]
+    assert len(run["history"]) == 2 * (STEPS + 2)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "is ill"])
+def test_a_server_that_does_not_take_the_run_makes_it_offline(tmp_path, server, monkeypatch, fault):
+    monkeypatch.setattr(wandb_run, "INIT_SECONDS", 1)
+    if fault == "refuses":
+        server.stop()
+    server.status = 503
+    directory = RunDirectory(tmp_path / "run")
+    notices = []
+    mirror_a_run(directory, "auto", notices)
+    assert len(notices) == 1
+    assert notices[0].startswith("W&B: no online run: ")
+    (folder,) = folders(directory)
+    assert len(read_back(folder)["history"]) == STEPS + 2
+
+
+def test_a_server_that_dies_is_told_once_and_loses_no_row(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 1)
+    directory = RunDirectory(tmp_path / "run")
+    notices = []
+    start = time.monotonic()
+    mirror_a_run(directory, "online", notices, fault=server.stop)
+    assert time.monotonic() - start < 15
+    (folder,) = folders(directory, "online")
+    assert len(notices) == 1
+    assert notices[0].endswith(f"wandb sync {folder}")
+    rows = [row for row in read_back(folder)["history"] if "val/loss" in row["item"]]
+    assert len(rows) == STEPS
+
+
+class Orphan:
+    """A W&B run whose service process was killed: everything but its folder raises."""
+
+    dir = "/runs/tiny/wandb/offline-run-1/files"
+    offline = True
+
+    def __getattr__(self, name):
+        raise ConnectionResetError("Connection lost")
+
+
+def test_the_death_of_the_process_behind_wandb_is_told_once_and_ends_nothing(tmp_path):
+    notices = []
+    mirror = Mirror(Orphan(), notices.append)  # type: ignore[arg-type]
+    assert mirror.logger is not None
+    mirror.logger.log_hyperparams({"ignored": True})
+    mirror.logger.log_metrics({"val/loss": 1.0}, 0)
+    mirror.show(explanations(tmp_path))
+    mirror.summarize(RESULT)
+    mirror.finish(exit_code=0)
+    (notice,) = notices
+    assert notice.startswith("W&B: Connection lost. The run directory has it all")
+    assert notice.endswith(": wandb sync /runs/tiny/wandb/offline-run-1")
