@@ -11,6 +11,8 @@ _WIDTH = 100
 """Most characters of a source line that are shown."""
 _LONG = 60
 """Most characters of a value that are shown."""
+_MANY = 50
+"""Most problems that are shown."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class SpecError(InputError):
         self.problems = list(problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        said = [str(problem) for problem in self.problems[:_MANY]]
+        more = len(self.problems) - len(said)
+        return "\n".join([*said, f"... and {more} more problems"] if more else said)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

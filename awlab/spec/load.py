@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from awlab.spec.validation import S, validate
 from awlab.spec.write_yaml import write_yaml
 
 MAX_BYTES = 2**20
+_MOST_NAMES = 1000
+"""Files of a folder among which a misspelt one is looked for."""
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -85,7 +88,8 @@ def _text(path: Path) -> str:
 
 def _near_file(path: Path) -> str:
     try:
-        names = [file.name for file in path.parent.iterdir() if file.is_file()]
+        beside = islice(path.parent.iterdir(), _MOST_NAMES)
+        names = [file.name for file in beside if file.is_file()]
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)

@@ -39,6 +39,13 @@ def test_a_spec_error_shows_all_problems():
     assert isinstance(error, ValueError)
 
 
+def test_of_many_problems_the_first_are_shown():
+    error = SpecError([Problem(f"a{i}", "is missing") for i in range(73)])
+    lines = str(error).splitlines()
+    assert (len(error.problems), len(lines)) == (73, 51)
+    assert lines[-2:] == ["a49: is missing", "... and 23 more problems"]
+
+
 def test_a_spec_error_travels_between_processes():
     error = SpecError([Problem("a", "is missing")])
     assert pickle.loads(pickle.dumps(error)).problems == error.problems
