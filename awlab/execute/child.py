@@ -1,6 +1,5 @@
 """A run as a child process, alone in its process group."""
 
-import ctypes
 import importlib
 import multiprocessing
 import os
@@ -14,9 +13,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from awlab.execute.devices import Share
+from awlab.execute.mortal import die_with_parent
 
-PRELOAD = ("awlab.train.fit",)
-"""What a warm child finds imported."""
+PRELOAD = ("awlab.execute.server", "awlab.train.session")
+"""What the server imports, and a warm child finds imported."""
 
 RANK_VARIABLES = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "ROLE_RANK",
@@ -58,7 +58,7 @@ class FreshChild(Child):
                 stderr=subprocess.STDOUT,
                 env=environment(share),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self.pid = self._process.pid
 
@@ -105,7 +105,7 @@ def environment(share: Share) -> dict[str, str]:
 
 def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int, log: Path) -> None:
     os.setsid()
-    _die_with_parent()
+    die_with_parent()
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -117,10 +117,3 @@ def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int,
         sys.modules["torch"].set_num_threads(threads)
     sys.argv = ["awlab", *arguments]
     importlib.import_module("awlab.cli").main()
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere, do nothing."""
-    with suppress(OSError, AttributeError):
-        set_death_signal = 1
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Pool:
     _retried: dict[str, int] = field(default_factory=dict[str, int])
     _looked_elsewhere: float = 0.0
 
-    def execute(self, experiments: Sequence[Experiment]) -> Iterator[Event]:
+    def execute(self, experiments: Sequence[Experiment]) -> Generator[Event]:
         """Run them in this order; yields what happens, and `Waited` while nothing does.
 
         However it is left (the end, an exception, a generator that is closed), no child lives on:

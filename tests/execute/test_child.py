@@ -15,8 +15,8 @@ SHARE = Share((), 1)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PRELOAD", ())
+def _torch_is_not_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PRELOAD", ("awlab.execute.server",))
 
 
 def wait(child: Child, seconds: float = 60) -> int:
@@ -70,15 +70,16 @@ def test_no_child_outlives_a_killed_parent(kind: str, tmp_path: Path) -> None:
     script.write_text(
         "import sys, time\nfrom pathlib import Path\n"
         "from awlab.execute import child\nfrom awlab.execute.devices import Share\n"
-        "child.PRELOAD = ()\n"
+        "child.PRELOAD = ('awlab.execute.server',)\n"
         "if __name__ == '__main__':\n"
-        f"    made = child.{kind}(['validate', {str(fifo)!r}], Share((), 1), Path({str(tmp_path / 'log')!r}))\n"
+        f"    log = Path({str(tmp_path / 'log')!r})\n"
+        f"    made = child.{kind}(['validate', {str(fifo)!r}], Share((), 1), log)\n"
         "    print(made.pid, flush=True)\n    time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout
     pid = int(parent.stdout.readline())
-    while os.getpgid(pid) != pid:  # Its own group is the last thing but one that it asks for.
+    while not (tmp_path / "log").exists():  # By then it has asked to die with its parent.
         time.sleep(0.01)
     time.sleep(0.2)
     parent.kill()

@@ -160,7 +160,7 @@ def test_an_interrupt_lets_children_write_a_checkpoint(experiments: list[Experim
         if (directory.path / "ready").exists():
             break
     with pytest.raises(KeyboardInterrupt):
-        events.throw(KeyboardInterrupt)  # pyright: ignore[reportAttributeAccessIssue]
+        events.throw(KeyboardInterrupt)
     assert directory.last_checkpoint.exists()
     assert Script.started[0].process.returncode == 75
 
