@@ -7,6 +7,7 @@ from awlab.spec.base import Family, Spec
 from awlab.spec.document import Path, dotted, is_mapping
 from awlab.spec.errors import did_you_mean
 
+SPACE_HINT = "A ':' ends a key only before a space: {kind: x}, not {kind:x}."
 _MAX_DEPTH = 4
 
 
@@ -29,6 +30,8 @@ def key_hint(root: type[Spec], path: Path, data: Any) -> str:
     specs = _chosen(specs, data)
     known = sorted({name for spec in specs for name in spec.model_fields})
     key = str(path[-1])
+    if ":" in key:
+        return SPACE_HINT
     near = did_you_mean(key, known)
     if near:
         return near

@@ -42,7 +42,8 @@ def _parse(argument: str) -> _Override:
     try:
         document = read_yaml(text if text.strip() else "null", COMMAND_LINE)
     except SpecError as error:
-        raise _refusal(argument, key, error.problems[0].message) from None
+        hint = "An argument with spaces needs quotes around it." if text[0] in "{[" else ""
+        raise _refusal(argument, key, error.problems[0].message, hint) from None
     if document.problems:
         twice = document.problems[0]
         raise _refusal(argument, f"{key}.{twice.path}", "duplicate key")
@@ -96,5 +97,5 @@ def _mark(document: Document, path: Path, mark: Mark) -> None:
         marks[path] = mark
 
 
-def _refusal(argument: str, path: str, message: str) -> SpecError:
-    return SpecError([Problem(path, message, COMMAND_LINE, source_line=argument)])
+def _refusal(argument: str, path: str, message: str, hint: str = "") -> SpecError:
+    return SpecError([Problem(path, message, COMMAND_LINE, source_line=argument, hint=hint)])

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from awlab.spec.base import Spec
 from awlab.spec.document import Document, Path, has
 from awlab.spec.errors import Problem, SpecError, did_you_mean, shown
-from awlab.spec.known_keys import key_hint
+from awlab.spec.known_keys import SPACE_HINT, key_hint
 
 S = TypeVar("S", bound=Spec)
 
@@ -133,6 +133,8 @@ def _hint(details: ErrorDetails) -> str:
     value = details["input"]
     if details["type"] == "kind_unknown":
         return did_you_mean(context["kind"], context["allowed"])
+    if details["type"] == "kind_missing" and any(str(key).startswith("kind:") for key in value):
+        return SPACE_HINT
     if details["type"] == "family_type" and isinstance(value, str):
         near = did_you_mean(value, context["allowed"])
         return re.sub("'(.*)'", r"{kind: \1}", near)

@@ -37,7 +37,7 @@ def test_specs_are_frozen_and_closed():
     with pytest.raises(ValidationError, match="frozen"):
         setattr(Tool(), "name", "x")  # noqa: B010
     with pytest.raises(ValidationError, match="Extra inputs"):
-        Tool.model_validate({"nam": "x"})
+        Tool.model_validate({"nname": "x"})
 
 
 def test_types_are_not_converted():

@@ -13,10 +13,10 @@ DATA = {
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        (("modle",), "Did you mean 'model'?"),
-        (("model", "widht"), "Did you mean 'width'?"),
-        (("model", "conv", "redction"), "Did you mean 'reduction'?"),
-        (("training", "optimizer", "momemtum"), "Did you mean 'momentum'?"),
+        (("modeel",), "Did you mean 'model'?"),
+        (("model", "widthh"), "Did you mean 'width'?"),
+        (("model", "conv", "reductionn"), "Did you mean 'reduction'?"),
+        (("training", "optimizer", "momentumm"), "Did you mean 'momentum'?"),
         (("data", "augmentation", "rotate"), "Did you mean 'rotation'?"),
     ],
 )

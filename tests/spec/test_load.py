@@ -68,13 +68,13 @@ def test_overrides(file):
 
 def test_problems_of_the_file_and_of_arguments_come_together(file):
     file.write_text(TEXT.replace("depth: 10", "depht: 10") + "name: twice\n")
-    overrides = ["training.epochs=abc", "modle.aw=null", "epochs"]
+    overrides = ["training.epochs=abc", "modeel.aw=null", "epochs"]
     assert [line for line in message(file, overrides).splitlines() if line[0] != " "] == [
         f"{file}:4:3: model.depht: unknown key. Did you mean 'depth'?",
         f"{file}:16:1: name: duplicate key, already given in line 1",
         "command line: epochs: expected key=value with a key such as training.epochs",
         "command line: training.epochs=abc: must be an integer, not 'abc'",
-        "command line: modle.aw=null: modle: unknown key. Did you mean 'model'?",
+        "command line: modeel.aw=null: modeel: unknown key. Did you mean 'model'?",
     ]
 
 

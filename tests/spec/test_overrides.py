@@ -84,7 +84,6 @@ def test_the_argument_is_the_place_of_what_it_sets():
             ["plugins.x=c"],
             "plugins.x=c: plugins is a list of 2, expected an index below that, not 'x'",
         ),
-        (["a=[1"], "a=[1: not valid YAML: did not find expected ',' or ']'"),
         (["a=b: c: d"], "a=b: c: d: not valid YAML: a ':' is not allowed here"),
         (["a=!x 1"], "a=!x 1: tags (!x) are not allowed"),
         (["a={b: 1, b: 2}"], "a={b: 1, b: 2}: a.b: duplicate key"),
@@ -94,6 +93,12 @@ def test_the_argument_is_the_place_of_what_it_sets():
 )
 def test_refusals(arguments, message):
     assert problems(*arguments) == [f"command line: {message}"]
+
+
+def test_an_argument_that_the_shell_has_split():
+    (said,) = problems("model.conv={kind:")
+    assert said.startswith("command line: model.conv={kind:: not valid YAML: ")
+    assert said.endswith(". An argument with spaces needs quotes around it.")
 
 
 def test_what_is_refused_changes_nothing_and_the_rest_is_applied():

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 from awlab.spec.base import Family, Spec
 from awlab.spec.document import Document
 from awlab.spec.errors import Problem, SpecError
+from awlab.spec.known_keys import SPACE_HINT
 from awlab.spec.read_yaml import read_yaml
 from awlab.spec.validation import validate
 
@@ -122,13 +123,15 @@ def test_messages(text, message):
 @pytest.mark.parametrize(
     ("text", "path", "hint"),
     [
-        ("word: rigth", "word", "Did you mean 'right'?"),
-        ("shape: {kind: sqare}", "shape.kind", "Did you mean 'square'?"),
+        ("word: rrightt", "word", "Did you mean 'right'?"),
+        ("shape: {kind: squaree}", "shape.kind", "Did you mean 'square'?"),
         ("shape: circle", "shape", "Did you mean {kind: circle}?"),
         ("shape: crcle", "shape", "Did you mean {kind: circle}?"),
-        ("sise: 1", "sise", "Did you mean 'size'?"),
+        ("sizee: 1", "sizee", "Did you mean 'size'?"),
         ("shape: {kind: circle, radius: 1, raduis: 1}", "shape.raduis", "Did you mean 'radius'?"),
         ("table: {A: 1}", "table.A", "Did you mean 'a'?"),
+        ("shape: {kind:circle}", "shape", SPACE_HINT),
+        ("{flag:true}", "flag:true", SPACE_HINT),
         ("text: 1e3", "text", "Text that looks like a number or a truth value needs quotes."),
         ("text: true", "text", "Text that looks like a number or a truth value needs quotes."),
     ],
@@ -142,7 +145,7 @@ def test_hints(text, path, hint):
     ("text", "line", "column"),
     [
         ("leaf:\n  word: up", 2, 9),
-        ("leaf: {sise: 1}", 1, 8),
+        ("leaf: {sizee: 1}", 1, 8),
         ("leaf:\n  shape:\n    kind: circle", 2, 3),
         ("leaf: {shape: {kind: squar}}", 1, 22),
         ("leaf:\n  shape: {side: 1}", 2, 3),
