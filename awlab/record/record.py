@@ -1,11 +1,23 @@
 """What a run left behind, read back."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from awlab.record.run_directory import RunDirectory, write_atomically
 from awlab.spec.errors import InputError
+
+
+def _number(value: Any) -> Any:
+    """What is not finite is written as null, which JSON has a word for."""
+    return math.nan if value is None else value
+
+
+Metrics = dict[str, Annotated[float, BeforeValidator(_number)]]
+"""Numbers by name; errors are percent."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,7 @@ class Epoch:
     """
 
     epoch: int
-    metrics: dict[str, float]
+    metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Result:
 
     id: str
     name: str
-    metrics: dict[str, float]
+    metrics: Metrics
     tested_epoch: int
     last: Epoch
     best: Epoch
@@ -64,6 +76,9 @@ class Result:
         return asdict(self)
 
 
+_RESULT = TypeAdapter(Result)
+
+
 def read_result(directory: RunDirectory) -> Result:
     """Read `result.json`.
 
@@ -71,13 +86,13 @@ def read_result(directory: RunDirectory) -> Result:
         InputError: When it is not what a finished run writes.
     """
     try:
-        document = json.loads(directory.result.read_text(encoding="utf-8"))
-        last, best = Epoch(**document.pop("last")), Epoch(**document.pop("best"))
-        return Result(last=last, best=best, **document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return _RESULT.validate_json(directory.result.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{directory.result} is not the result of a run ({error}); remove it to finish the run "
-            "again"
+            f"{directory.result} is not the result of a run "
+            f"({place}{': ' if place else ''}{first['msg']}); remove it to finish the run again"
         ) from error
 
 
@@ -101,11 +116,23 @@ def read_metrics(directory: RunDirectory) -> list[dict[str, Any]]:
 def read_validations(directory: RunDirectory) -> list[Epoch]:
     """The validations of a run by epoch."""
     validations = [
-        Epoch(row["epoch"], {name: row[name] for name in row if name.startswith("val/")})
+        Epoch(row["epoch"], {name: _number(row[name]) for name in row if name.startswith("val/")})
         for row in read_metrics(directory)
         if "val/loss" in row
     ]
     return sorted(validations, key=lambda validation: validation.epoch)
+
+
+def read_epochs(directory: RunDirectory) -> list[Epoch]:
+    """All metrics of a run by epoch, `train/loss` as well as `val/loss`.
+
+    Rows within epochs are skipped unread, so that the runs of a large study take a second.
+    """
+    epochs: dict[int, Metrics] = {}
+    for row in _lines(directory, without='"train/loss_step"'):
+        metrics = {name: _number(row[name]) for name in row if "/" in name}
+        epochs.setdefault(row["epoch"], {}).update(metrics)
+    return [Epoch(epoch, epochs[epoch]) for epoch in sorted(epochs)]
 
 
 def best_of(validations: list[Epoch]) -> Epoch:
@@ -113,17 +140,18 @@ def best_of(validations: list[Epoch]) -> Epoch:
     return min(validations, key=lambda validation: validation.metrics["val/top1_error"])
 
 
-def _lines(directory: RunDirectory) -> list[dict[str, Any]]:
+def _lines(directory: RunDirectory, *, without: str | None = None) -> list[dict[str, Any]]:
     try:
         text = directory.metrics.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    return [row for line in text.splitlines() if (row := _row(line)) is not None]
+    lines = (line for line in text.splitlines() if without is None or without not in line)
+    return [row for line in lines if (row := _row(line)) is not None]
 
 
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row: Any = json.loads(line)
-        return row if isinstance(row["step"], int) else None
+        return row if isinstance(row["step"], int) and isinstance(row["epoch"], int) else None
     except (ValueError, TypeError, KeyError):
         return None

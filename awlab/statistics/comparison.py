@@ -31,7 +31,8 @@ from awlab.statistics.power import ALPHA, comparisons_that_can_survive, smallest
 from awlab.statistics.significance import CONFIDENCE, Paired, Sample, describe, holm, pair
 
 Direction = Literal["min", "max"]
-Reason = Literal["not finished", "diverged"]
+NOT_FINISHED = "not finished"
+DIVERGED = "diverged"
 
 
 class Verdict(StrEnum):
@@ -71,7 +72,7 @@ class CellSummary:
     Attributes:
         name: As the study calls it.
         by_seed: The finite values.
-        missing: The declared seeds that have none.
+        missing: The declared seeds that have none, each with the reason.
         sample: The finite values, summed up, also where some are missing.
         difference: To the baseline; None for the baseline itself, and where this cell or the
             baseline lacks a seed.
@@ -79,7 +80,7 @@ class CellSummary:
 
     name: str
     by_seed: Mapping[int, float]
-    missing: Mapping[int, Reason]
+    missing: Mapping[int, str]
     sample: Sample
     difference: Difference | None = None
 
@@ -105,7 +106,7 @@ class Comparison:
 
 
 def compare(
-    runs: Mapping[str, Mapping[int, float | None]],
+    runs: Mapping[str, Mapping[int, float | str | None]],
     *,
     baseline: str,
     seeds: Sequence[int],
@@ -116,7 +117,8 @@ def compare(
     """Compare every cell with the baseline.
 
     Args:
-        runs: The metric by cell and seed; None, or no entry, where a run has not finished.
+        runs: The metric by cell and seed, or the reason why there is none. No entry and None mean
+            that the run is not finished, a number that is not finite that it diverged.
         baseline: The cell that the others are compared with.
         seeds: Those that the study declares, for every cell.
         direction: Whether the metric is better when small ("min") or large ("max").
@@ -161,7 +163,7 @@ def compare(
 
 
 def _check(
-    runs: Mapping[str, Mapping[int, float | None]],
+    runs: Mapping[str, Mapping[int, float | str | None]],
     baseline: str,
     seeds: Sequence[int],
     direction: str,
@@ -184,16 +186,16 @@ def _check(
 
 
 def _summary(
-    name: str, values: Mapping[int, float | None], seeds: Sequence[int], confidence: float
+    name: str, values: Mapping[int, float | str | None], seeds: Sequence[int], confidence: float
 ) -> CellSummary:
     by_seed: dict[int, float] = {}
-    missing: dict[int, Reason] = {}
+    missing: dict[int, str] = {}
     for seed in seeds:
         value = values.get(seed)
-        if value is None:
-            missing[seed] = "not finished"
+        if value is None or isinstance(value, str):
+            missing[seed] = value or NOT_FINISHED
         elif not isfinite(value):
-            missing[seed] = "diverged"
+            missing[seed] = DIVERGED
         else:
             by_seed[seed] = value
     sample = describe(list(by_seed.values()), confidence=confidence)

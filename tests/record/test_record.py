@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -6,6 +7,7 @@ from awlab.record.record import (
     Epoch,
     Result,
     best_of,
+    read_epochs,
     read_metrics,
     read_result,
     read_validations,
@@ -51,6 +53,26 @@ def test_a_result_reads_back_equal(tmp_path):
     assert read_result(directory) == result()
 
 
+def test_null_is_a_number_that_is_not_finite(tmp_path):
+    directory = RunDirectory(tmp_path)
+    document = result().to_dict() | {"metrics": {"test/loss": None, "test/top1_error": 12.5}}
+    directory.result.write_text(json.dumps(document))
+    read = read_result(directory)
+    assert math.isnan(read.metrics["test/loss"])
+    assert read.metrics["test/top1_error"] == 12.5
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"metrics": "none"}, "metrics"), ({"last": {"epoch": "x", "metrics": {}}}, "last.epoch")],
+)
+def test_a_field_of_another_type_is_named(tmp_path, change, place):
+    directory = RunDirectory(tmp_path)
+    directory.result.write_text(json.dumps(result().to_dict() | change))
+    with pytest.raises(InputError, match=rf"is not the result of a run \({place}: Input should"):
+        read_result(directory)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"last": 1, "best": 2}', "\x00"])
 def test_a_result_of_another_shape_is_refused(tmp_path, text):
     directory = RunDirectory(tmp_path)
@@ -85,7 +107,25 @@ def test_the_last_attempt_wins(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("tail", ['{"attempt": 1, "step', "\x00\x00", "\n\n", "7\n", "[1]"])
+def test_epochs_hold_what_was_measured_at_their_end(tmp_path):
+    directory = directory_with(
+        tmp_path,
+        row(attempt=1, epoch=0, step=50, **{"train/loss_step": 3.0, "lr": 0.1}),
+        row(attempt=1, epoch=0, step=60, **{"train/loss": 2.0, "lr": 0.1}),
+        row(attempt=1, epoch=0, step=60, **{"val/loss": 1.0}),
+        row(attempt=1, epoch=1, step=120, **{"train/loss": 1.5}),
+        row(attempt=2, epoch=1, step=120, **{"train/loss": 1.4}),
+        row(attempt=2, epoch=1, step=120, **{"val/loss": None}),
+    )
+    first, second = read_epochs(directory)
+    assert first == Epoch(0, {"train/loss": 2.0, "val/loss": 1.0})
+    assert (second.epoch, second.metrics["train/loss"]) == (1, 1.4)
+    assert math.isnan(second.metrics["val/loss"])
+
+
+@pytest.mark.parametrize(
+    "tail", ['{"attempt": 1, "step', "\x00\x00", "\n\n", "7\n", "[1]", '{"step": 9}']
+)
 def test_a_damaged_line_is_left_out(tmp_path, tail):
     directory = directory_with(tmp_path, row(attempt=1, epoch=0, step=2, loss=1.0), tail)
     assert [r["step"] for r in read_metrics(directory)] == [2]

@@ -86,9 +86,12 @@ def test_seeds_that_suffice_for_one_comparison_are_too_few_for_seven() -> None:
         (math.nan, "diverged"),
         (math.inf, "diverged"),
         (-math.inf, "diverged"),
+        ("failed: disk full", "failed: disk full"),
     ],
 )
-def test_a_cell_that_lacks_a_seed_stays_and_is_not_tested(value: float | None, reason: str) -> None:
+def test_a_cell_that_lacks_a_seed_stays_and_is_not_tested(
+    value: float | str | None, reason: str
+) -> None:
     found = comparison({**STUDY, "lower": {**LOWER, 3: value}})
     cell = found["lower"]
     assert len(found.cells) == 4
