@@ -43,7 +43,7 @@ class Images(Protocol):
 class ImageArray:
     """Images held in memory."""
 
-    in_memory = True
+    in_memory: ClassVar[bool] = True
 
     pixels: Tensor
     """uint8, shape (images, C, H, W)."""
