@@ -89,7 +89,11 @@ class Plan:
     baseline: str
 
     def __getitem__(self, name: str) -> Cell:
-        return next(cell for cell in self.cells if cell.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Cell]:
+        return {cell.name: cell for cell in self.cells}
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -114,19 +118,16 @@ class Plan:
 
         Args:
             same: Cell to the cell that means the same; neither may be `same_as` another yet.
-            note: Why.
+            note: Why, as in "builds the same network".
         """
         return replace(self, cells=tuple(self._merged(cell, same, note) for cell in self.cells))
 
     def _merged(self, cell: Cell, same: Mapping[str, str], note: str) -> Cell:
-        if cell.same_as is not None and cell.same_as in same:
-            return replace(self._shared(cell, same[cell.same_as]))
-        if cell.name in same:
-            return replace(self._shared(cell, same[cell.name]), notes=(*cell.notes, note))
-        return cell
-
-    def _shared(self, cell: Cell, other: str) -> Cell:
-        return replace(cell, runs=self[other].runs, same_as=other)
+        other = same.get(cell.same_as or cell.name)
+        if other is None:
+            return cell
+        notes = (*cell.notes, f"{note} as {other}")
+        return replace(cell, runs=self[other].runs, same_as=other, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the cells with the states of their runs."""

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from awlab.plan import load_ablation, plan, read_ablation, validate_file
+from awlab.spec.conv import Conv
 from awlab.spec.errors import SpecError
 from awlab.spec.experiment import Experiment
 
@@ -108,6 +109,7 @@ def test_plugins_of_a_base_that_stands_inside_are_imported(path, monkeypatch):
         "    kind: Literal['gated_of_study'] = 'gated_of_study'\n"
     )
     monkeypatch.syspath_prepend(path.parent)
+    monkeypatch.setattr(Conv, "members", dict(Conv.members))
     base = yaml.safe_load(BASE) | {"plugins": ["my_convs_of_study"]}
     axes = {"conv": {"path": "model.conv", "values": [None, {"kind": "gated_of_study"}]}}
     study = yaml.safe_load(STUDY) | {"base": base, "axes": axes, "baseline": "none"}

@@ -1,0 +1,143 @@
+"""Build every cell of a plan on the meta device, before an hour is spent on any."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from awlab import build
+from awlab.complexity import Profile, profile_network
+from awlab.fingerprint import fingerprint
+from awlab.plan import Cell, Plan
+from awlab.spec.errors import InputError, Problem, SpecError
+from awlab.spec.experiment import NOT_IDENTITY, Experiment
+
+SAME_NETWORK = "builds the same network"
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A plan whose cells were built.
+
+    Attributes:
+        plan: Cells that build the same network and train it alike share their runs.
+        profiles: Parameters and MACs by cell; excluded cells have none.
+    """
+
+    plan: Plan
+    profiles: Mapping[str, Profile]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain data, with `parameters` and `gmacs` of each cell."""
+        document = self.plan.to_json()
+        for cell in document["cells"]:
+            profile = self.profiles.get(cell["name"])
+            cell["parameters"] = None if profile is None else profile.total.parameters
+            cell["gmacs"] = None if profile is None else profile.total.macs / 1e9
+        return document
+
+
+@dataclass(frozen=True)
+class _Built:
+    profile: Profile
+    fingerprint: str | None
+
+
+def preflight(plan: Plan) -> Preflight:
+    """Build the network of every cell, let a training batch through, and find the equal ones.
+
+    On the meta device: nothing is computed, and no GPU is touched.
+
+    Raises:
+        SpecError: With every cell whose network cannot be built or trained, and why.
+    """
+    built = _build([cell for cell in plan.cells if cell.excluded is None])
+    alike: dict[str, list[Cell]] = {}
+    for cell in plan.cells:
+        if cell.excluded is None and cell.same_as is None:
+            alike.setdefault(_meaning(cell, built[cell.name].fingerprint), []).append(cell)
+    same: dict[str, str] = {}
+    for cells in alike.values():
+        first = max(cells, key=_finished)
+        same |= {cell.name: first.name for cell in cells if cell is not first}
+    profiles = {name: one.profile for name, one in built.items()}
+    return Preflight(plan.merge(same, SAME_NETWORK), profiles)
+
+
+def _build(cells: Iterable[Cell]) -> dict[str, _Built]:
+    """Build the networks; those that are described in the same words only once."""
+    built: dict[str, _Built] = {}
+    known: dict[str, _Built | Exception] = {}
+    wrong: dict[str, list[str]] = {}
+    for cell in cells:
+        experiment = cell.runs[0].experiment
+        words = _words(experiment, without={"seed", "training"}) + str(
+            experiment.training.batch_size
+        )
+        if words not in known:
+            known[words] = _attempt(experiment)
+        found = known[words]
+        if isinstance(found, _Built):
+            built[cell.name] = found
+        else:
+            wrong.setdefault(_reason(found), []).append(cell.name)
+    if wrong:
+        raise SpecError([_problem(reason, names) for reason, names in wrong.items()])
+    return built
+
+
+def _attempt(experiment: Experiment) -> _Built | Exception:
+    try:
+        return _built(experiment, "meta", experiment.training.batch_size)
+    except ValueError as error:
+        return error
+    except Exception:  # noqa: BLE001 a plugin may need values, which the meta device has not
+        try:
+            return _built(experiment, "cpu", 2)
+        except Exception as error:  # noqa: BLE001 a plugin may raise anything
+            return error
+
+
+def _built(experiment: Experiment, device: str, batch: int) -> _Built:
+    data = experiment.data
+    with torch.device(device), torch.no_grad():
+        network = build.network(experiment)
+        image = torch.zeros(1, data.channels, data.image_size, data.image_size)
+        profile = profile_network(network, image)
+        logits = network.train()(image.expand(batch, -1, -1, -1))
+    if logits.shape != (batch, data.num_classes):
+        raise InputError(
+            f"model: the output for {batch} images has shape {tuple(logits.shape)}, expected "
+            f"{(batch, data.num_classes)}"
+        )
+    return _Built(profile, fingerprint(network))
+
+
+def _meaning(cell: Cell, structure: str | None) -> str:
+    """Equal for cells that build the same network and train it alike."""
+    experiment = cell.runs[0].experiment
+    if structure is None:
+        return _words(experiment)
+    return structure + _words(experiment, without={"model"})
+
+
+def _words(experiment: Experiment, without: Iterable[str] = ()) -> str:
+    meaning = experiment.model_dump(mode="json", exclude={*NOT_IDENTITY, *without})
+    return json.dumps(meaning, sort_keys=True)
+
+
+def _finished(cell: Cell) -> int:
+    return sum(run.state == "finished" for run in cell.runs)
+
+
+def _reason(error: Exception) -> str:
+    return (
+        str(error) if isinstance(error, ValueError) else f"model: {type(error).__name__}: {error}"
+    )
+
+
+def _problem(reason: str, cells: list[str]) -> Problem:
+    more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return Problem("axes", f"{reason} (cell {cells[0]}{more})")
