@@ -1,0 +1,112 @@
+"""The verbs for one experiment and its run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from awlab.cli.app import (
+    BAD_INPUT,
+    AsJSON,
+    ExperimentFile,
+    Overrides,
+    RunFolder,
+    Weights,
+    app,
+    console,
+    end,
+    print_json,
+)
+
+PANEL = "One experiment"
+
+
+@app.command(rich_help_panel=PANEL)
+def run(
+    experiment: ExperimentFile, overrides: Overrides = None, *, as_json: AsJSON = False
+) -> None:
+    """Train, test, explain and record one experiment; resume it if it was interrupted."""
+    from awlab.spec.load import load_experiment
+
+    spec = load_experiment(experiment, overrides or [])
+    from awlab.record.run_directory import RunDirectory
+    from awlab.report.terminal import show_result
+    from awlab.train.fit import run as fit
+
+    result = fit(spec, console=None if as_json else console())
+    if result is None:
+        return  # A rank other than the first: it has nothing to say.
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        show_result(console(), RunDirectory.of(spec), result)
+
+
+@app.command("eval", rich_help_panel=PANEL)
+def evaluate(
+    run_folder: RunFolder,
+    *,
+    split: Annotated[Literal["test", "val"], typer.Option(help="Which images.")] = "test",
+    weights: Weights = "last",
+    as_json: AsJSON = False,
+) -> None:
+    """Evaluate the weights of a run."""
+    from awlab.report.terminal import show_metrics
+    from awlab.train.evaluate import evaluate as measure
+
+    metrics = measure(run_folder, split=split, weights=weights)
+    print_json(metrics) if as_json else show_metrics(console(), metrics)
+
+
+@app.command(rich_help_panel=PANEL)
+def gradcam(
+    run_folder: RunFolder,
+    *,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images to explain, in place of test images.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Dotted name of the layer; the last with maps if left out.")
+    ] = None,
+    weights: Weights = "last",
+    as_json: AsJSON = False,
+) -> None:
+    """Show where the network of a run looks: a picture per image and a contact sheet."""
+    from awlab.train.explain import explain_run
+
+    sheet, explanations = explain_run(run_folder, images=images, layer=layer, weights=weights)
+    if as_json:
+        print_json({"contact_sheet": str(sheet), "images": [e.to_dict() for e in explanations]})
+    else:
+        typer.echo(f"{len(explanations)} images explained: {sheet}")
+
+
+@app.command(rich_help_panel=PANEL)
+def profile(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    *,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Set the printed numbers of the file beside ours.")
+    ] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Count parameters and multiply-accumulates, stage by stage, without computing anything."""
+    from awlab.spec.load import load_experiment
+
+    spec = load_experiment(experiment, overrides or [])
+    if paper and spec.paper is None:
+        raise end(BAD_INPUT, f"{experiment}: has no `paper` to compare with; leave out --paper")
+    from dataclasses import asdict
+
+    from awlab import complexity
+    from awlab.report.terminal import show_profile
+
+    counted = complexity.profile(spec)
+    comparisons = complexity.compare(counted, spec.paper) if paper and spec.paper else ()
+    if as_json:
+        parts = [asdict(part) for part in (*counted.parts, counted.total)]
+        print_json({"parts": parts, "paper": [asdict(comparison) for comparison in comparisons]})
+    else:
+        source = spec.paper.source if paper and spec.paper else None
+        show_profile(console(), counted, comparisons, source)

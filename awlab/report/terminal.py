@@ -1,0 +1,186 @@
+"""What the verbs print on a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from awlab.record.record import Result, read_result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.base import Family
+from awlab.spec.errors import InputError
+
+STATE_STYLE = {"finished": "green", "failed": "red", "interrupted": "yellow", "missing": "dim"}
+VERDICT_STYLE = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+
+def show_result(console: Console, directory: RunDirectory, result: Result) -> None:
+    """Say what a finished run is worth and where it lies."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column(overflow="fold")
+    test = result.metrics
+    top5 = f", top-5 {test['test/top5_error']:.2f} %" if "test/top5_error" in test else ""
+    rows.add_row("Test error", f"[bold cyan]{test['test/top1_error']:.2f} %[/] top-1{top5}")
+    best, last = (epoch.metrics["val/top1_error"] for epoch in (result.best, result.last))
+    rows.add_row(
+        "Validation error",
+        f"best {best:.2f} % in epoch {result.best.epoch + 1}, last {last:.2f} % of {result.epochs}",
+    )
+    rows.add_row("Network", f"{result.parameters:,} parameters, {result.gmacs:.4g} GMACs")
+    rows.add_row(
+        "Training",
+        f"{_duration(result.seconds)}, {result.images_per_second:,.0f} images/s, "
+        f"{result.peak_memory_bytes / 2**20:,.0f} MiB",
+    )
+    rows.add_row("Run directory", str(directory.path))
+    sheet = directory.gradcam / "contact_sheet.png"
+    if sheet.exists():
+        rows.add_row("Pictures", str(sheet))
+    if directory.wandb.is_dir():
+        rows.add_row("W&B, here", f"wandb leet {directory.wandb}")
+        rows.add_row("W&B, online", f"wandb sync {directory.wandb}")
+    console.print(rows)
+
+
+def show_metrics(console: Console, metrics: Mapping[str, float]) -> None:
+    """Print metrics by name; errors are percent."""
+    rows = Table.grid(padding=(0, 2))
+    for name, value in metrics.items():
+        rows.add_row(name, f"{value:.2f} %" if name.endswith("_error") else f"{value:.4f}")
+    console.print(rows)
+
+
+def run_rows(runs: Mapping[str, RunDirectory]) -> list[dict[str, Any]]:
+    """One plain row per run: id, state, test and validation error in percent, epochs, folder."""
+    return [_run_row(identity, directory) for identity, directory in runs.items()]
+
+
+def _run_row(identity: str, directory: RunDirectory) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": identity,
+        "state": directory.state,
+        "test/top1_error": None,
+        "val/top1_error": None,
+        "epochs": None,
+        "folder": str(directory.path),
+    }
+    if row["state"] == "finished":
+        try:
+            result = read_result(directory)
+        except InputError:
+            return row | {"state": "failed"}
+        row["test/top1_error"] = result.metrics.get("test/top1_error")
+        row["val/top1_error"] = result.best.metrics.get("val/top1_error")
+        row["epochs"] = result.epochs
+    return row
+
+
+def show_runs(console: Console, rows: Sequence[Mapping[str, Any]], root: Path) -> None:
+    """Print the table of runs."""
+    if not rows:
+        console.print(f"no runs in {root}")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("run", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("test error", "best val error", "epochs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        errors = (_percent(row["test/top1_error"]), _percent(row["val/top1_error"]))
+        state = Text(row["state"], style=STATE_STYLE[row["state"]])
+        table.add_row(Path(row["folder"]).name, state, *errors, str(row["epochs"] or ""))
+    console.print(table)
+
+
+def kind_rows(families: Sequence[type[Family]]) -> list[dict[str, str]]:
+    """One plain row per kind: family, kind, what it is."""
+    return [
+        {"family": family.family, "kind": kind, "what": _first_line(member)}
+        for family in families
+        for kind, member in sorted(family.members.items())
+    ]
+
+
+def show_kinds(console: Console, rows: Sequence[Mapping[str, str]]) -> None:
+    """Print the kinds of all families."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("family", "kind", "what"):
+        table.add_column(name, overflow="fold")
+    before = None
+    for row in rows:
+        table.add_row(
+            row["family"] if row["family"] != before else "", f"[cyan]{row['kind']}[/]", row["what"]
+        )
+        before = row["family"]
+    console.print(table)
+
+
+def show_checks(console: Console, checks: Sequence[Any]) -> None:
+    """Print checks: objects with `name`, `verdict` and `detail`."""
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        verdict = Text(check.verdict, style=VERDICT_STYLE[check.verdict])
+        table.add_row(verdict, check.name, Text(check.detail, overflow="fold"))
+    console.print(table)
+
+
+def show_profile(
+    console: Console, profile: Any, comparisons: Sequence[Any], source: str | None
+) -> None:
+    """Print what a network costs.
+
+    Args:
+        console: Where to.
+        profile: With `parts` and `total`: `name`, `parameters`, `macs`, `torch_macs`.
+        comparisons: With `quantity`, `ours`, `printed`, `decimals`, `verdict`, `note`.
+        source: Where the printed numbers stand; None to leave them out.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("stage", overflow="fold")
+    for name in ("parameters", "GMACs", "GFLOPs (torch)"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part in (*profile.parts, profile.total):
+        cost = (f"{part.parameters:,}", _billions(part.macs), _billions(2 * part.torch_macs))
+        table.add_row(part.name, *cost, style="bold" if part.name == "total" else "")
+    console.print(table)
+    if source is None:
+        return
+    console.print(f"\n[bold]beside {source}[/]" if comparisons else f"\n{source} prints neither")
+    for comparison in comparisons:
+        console.print(*_compared(comparison), sep="")
+
+
+def _compared(comparison: Any) -> Iterator[Text]:
+    unit = {"parameters_m": "M parameters", "gmacs": "GMACs"}[comparison.quantity]
+    decimals = comparison.decimals
+    style = "green" if comparison.verdict == "match" else "yellow"
+    yield Text(
+        f"  {comparison.ours:.{decimals}f} {unit}, printed {comparison.printed:.{decimals}f}: "
+    )
+    yield Text(comparison.verdict, style=style)
+    if comparison.note:
+        yield Text(f" ({comparison.note})")
+
+
+def _billions(count: int) -> str:
+    return f"{count / 1e9:.4f}"
+
+
+def _first_line(member: type[Family]) -> str:
+    return (member.__doc__ or "").strip().splitlines()[0] if member.__doc__ else ""
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} %"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
