@@ -1,17 +1,43 @@
+import copy
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from awlab.plan import Plan, Run, plan
+from awlab.record.record import Epoch, Result, write_result
+from awlab.record.run_directory import RunDirectory
 from awlab.report.results import CellFacts, Results
+from awlab.spec.ablation import Ablation
+from awlab.spec.load import parse
 from awlab.statistics import compare
 
 SHIFTS = {"plain": [0.0] * 8, "aw": [-1.0, -1.1] * 4, "se": [0.3, -0.2] * 4, "aa": [1.0, 1.1] * 4}
+BASE: dict[str, Any] = {
+    "name": "base",
+    "model": {"kind": "resnet", "depth": 18, "width": 4, "stem": "cifar", "conv": {"kind": "aw"}},
+    "data": {"kind": "digits"},
+    "training": {"epochs": 2, "batch_size": 64, "optimizer": {"kind": "sgd", "lr": 0.1}},
+}
+F2 = {"path": "model.conv.f2", "values": ["residual", "product"]}
+ATTEMPT: dict[str, Any] = {
+    "started": "2026-11-22T10:00:00+00:00",
+    "versions": {"python": "3.11.7", "awlab": "0.1.0", "torch": "2.11.0"},
+    "code": {"awlab": {"commit": "a" * 40, "dirty": None}, "working_directory": None},
+    "devices": ["NVIDIA H100"],
+    "cpu_count": 16,
+    "platform": "Linux",
+    "command": ["awlab", "ablate", "study.yaml"],
+}
 
 
 @pytest.fixture
 def results() -> Results:
     """Eight seeds: aw is better, aa worse, se unclear, cbam lacks two runs, eca is plain again."""
-    runs: dict[str, dict[int, float | None]] = {
+    runs: dict[str, dict[int, float | str | None]] = {
         f"attention={name},f2=residual": {s: 28 + 0.1 * s + d for s, d in enumerate(shift)}
         for name, shift in SHIFTS.items()
     }
@@ -36,3 +62,57 @@ def results() -> Results:
         },
         same_as={names[-1]: names[0]},
     )
+
+
+@pytest.fixture
+def make_plan(tmp_path: Path) -> Callable[..., Plan]:
+    """Plan a study of F2 with two values and two seeds, with changes."""
+
+    def make(**changes: Any) -> Plan:
+        base = copy.deepcopy(BASE) | {"runtime": {"root": str(tmp_path / "runs")}}
+        data = {"name": "study", "base": base, "axes": {"f2": F2}, "baseline": "residual"}
+        return plan(parse(Ablation, data | {"seeds": 2} | changes))
+
+    return make
+
+
+@pytest.fixture
+def finish() -> Callable[..., RunDirectory]:
+    """Leave behind what a finished run leaves."""
+
+    def leave(run: Run, error: float | None, **changes: Any) -> RunDirectory:
+        directory = RunDirectory(run.path)
+        directory.create(run.experiment)
+        epochs = [Epoch(k, {"val/loss": 1.0 - k / 10, "val/top1_error": 50.0 - k}) for k in (0, 1)]
+        directory.metrics.write_text("".join(map(_rows, epochs)))
+        directory.environment.write_text(json.dumps({"attempts": [ATTEMPT]}))
+        result = {
+            "id": run.id,
+            "name": run.experiment.name,
+            "metrics": {"test/loss": 0.5, "test/top1_error": error},
+            "tested_epoch": 1,
+            "last": epochs[-1],
+            "best": epochs[-1],
+            "epochs": 2,
+            "steps": 40,
+            "parameters": 1000,
+            "gmacs": 0.25,
+            "seconds": 60.0,
+            "images_per_second": 640.0,
+            "peak_memory_bytes": 2**30,
+            "attempts": 1,
+            "versions": ATTEMPT["versions"],
+        }
+        write_result(directory, Result(**(result | changes)))
+        return directory
+
+    return leave
+
+
+def _rows(epoch: Epoch) -> str:
+    place = {"attempt": 1, "epoch": epoch.epoch, "step": 20 * (epoch.epoch + 1)}
+    rows = [
+        place | {"train/loss": 2.0 - epoch.epoch, "train/top1_error": 60.0, "lr": 0.1},
+        place | epoch.metrics,
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows)
