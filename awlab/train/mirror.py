@@ -15,7 +15,7 @@ from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.experiment import Experiment
 from awlab.spec.runtime import Runtime
-from awlab.train.explain import SHEET, Explanation
+from awlab.train.explanation import SHEET, Explanation
 from awlab.train.ranks import Ranks
 from awlab.train.wandb_run import Notify, files_in, first_line, start
 

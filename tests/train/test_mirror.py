@@ -13,7 +13,7 @@ from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
 from awlab.train import wandb_run
-from awlab.train.explain import SHEET, Explanation
+from awlab.train.explanation import SHEET, Explanation
 from awlab.train.mirror import Mirror, open_mirror
 from tests.train.fake_wandb import FakeWandb
 
@@ -54,7 +54,7 @@ def explanations(folder):
         Image.new("RGB", (8, 8), (k, 0, 0)).save(image)
         Image.new("RGB", (8, 8), (k, 9, 0)).save(overlay)
         truth = None if k == 2 else "two"
-        found.append(Explanation(image, overlay, prediction="two", truth=truth, confidence=0.5))
+        found.append(Explanation(k, image, overlay, prediction="two", truth=truth, confidence=0.5))
     Image.new("RGB", (8, 8)).save(folder / SHEET)
     return found
 
