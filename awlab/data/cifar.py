@@ -11,6 +11,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from awlab.data.cifar_archive import fetch_cifar
 from awlab.data.cifar_file import read_cifar_file
+from awlab.data.errors import DataError
 from awlab.data.image_set import ImageArray, ImageSet, hold_out
 
 TRAIN_IMAGES = 50_000
@@ -27,8 +28,8 @@ class _CIFAR:
     """Of the 50,000 training images."""
     std: tuple[float, float, float]
 
-    def damaged(self, path: Path, why: str) -> ValueError:
-        return ValueError(
+    def damaged(self, path: Path, why: str) -> DataError:
+        return DataError(
             f"{path} is damaged or not a file of {self.published.__name__}: {why}; delete it and "
             "fetch it again"
         )
@@ -66,7 +67,7 @@ def load_cifar(
         download: Whether missing files may be downloaded to `root`.
 
     Raises:
-        ValueError: When files are missing and cannot or may not be downloaded, or when one is
+        DataError: When files are missing and cannot or may not be downloaded, or when one is
             damaged; the message names them.
     """
     cifar = _KINDS[kind]

@@ -8,6 +8,8 @@ from filelock import FileLock
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, download_url
 
+from awlab.data.errors import DataError
+
 
 def fetch_cifar(published: type[CIFAR10], root: Path, *, download: bool) -> None:
     """Make sure that the files of a set are in its folder below `root`.
@@ -21,14 +23,14 @@ def fetch_cifar(published: type[CIFAR10], root: Path, *, download: bool) -> None
         download: Whether an archive that is not at hand may be downloaded to `root`.
 
     Raises:
-        ValueError: When files are missing, and the archive is not at hand and cannot or may not be
+        DataError: When files are missing, and the archive is not at hand and cannot or may not be
             downloaded, or is damaged.
     """
     if not _missing(published, root):
         return
     archive = root / published.filename
     if not download and not archive.is_file():
-        raise ValueError(
+        raise DataError(
             f"{published.__name__} is not in runtime.data_root: {root / published.base_folder} "
             f"lacks {', '.join(_missing(published, root))}. Allow the download with "
             f"runtime.download=true, or {_by_hand(published, root)}"
@@ -39,7 +41,7 @@ def fetch_cifar(published: type[CIFAR10], root: Path, *, download: bool) -> None
             if download:
                 _download(published, root)
             elif not check_integrity(archive, published.tgz_md5):
-                raise ValueError(
+                raise DataError(
                     f"{archive} is damaged or not complete: it has not the published MD5 "
                     f"{published.tgz_md5}; {_by_hand(published, root)}"
                 )
@@ -64,7 +66,7 @@ def _download(published: type[CIFAR10], root: Path) -> None:
     try:
         download_url(published.url, root, filename=published.filename, md5=published.tgz_md5)
     except (OSError, RuntimeError) as error:
-        raise ValueError(
+        raise DataError(
             f"{published.__name__} cannot be downloaded: {error}; {_by_hand(published, root)}"
         ) from error
 

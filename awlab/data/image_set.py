@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol, Self
 import torch
 from torch import Tensor
 
+from awlab.data.errors import DataError
 from awlab.data.randomness import Stream, fold, uniform
 
 
@@ -30,7 +31,7 @@ class Images(Protocol):
                 while reading; None where images are to be the same each time.
 
         Raises:
-            ValueError: When an image cannot be read; the message names it.
+            DataError: When an image cannot be read; the message names it.
         """
         ...
 
@@ -96,10 +97,10 @@ def hold_out(labels: Tensor, fraction: float, *, seed: int) -> tuple[Tensor, Ten
         Positions of the images that remain and of those held out, each in ascending order.
 
     Raises:
-        ValueError: When there are fewer than two images.
+        DataError: When there are fewer than two images.
     """
     if len(labels) < 2:
-        raise ValueError(
+        raise DataError(
             f"a validation split needs at least 2 training images, there are {len(labels)}"
         )
     count = min(max(round(fraction * len(labels)), 1), len(labels) - 1)

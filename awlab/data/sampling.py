@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from awlab.data.errors import DataError
 from awlab.data.randomness import Stream, fold, permutation
 
 
@@ -46,10 +47,10 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
         batch_size: Images per optimizer step, over all devices.
 
     Raises:
-        ValueError: When the images do not fill one batch.
+        DataError: When the images do not fill one batch.
     """
     if images < batch_size:
-        raise ValueError(
+        raise DataError(
             f"training.batch_size (={batch_size}) must be at most the number of training images "
             f"(={images})"
         )

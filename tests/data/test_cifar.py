@@ -6,6 +6,7 @@ import torch
 from torchvision.datasets import CIFAR10
 
 from awlab.data.cifar import load_cifar
+from awlab.data.errors import DataError
 
 
 def load(root, **options):
@@ -66,7 +67,7 @@ def test_a_damaged_file_is_named(small_cifar100):
     path = small_cifar100 / "cifar-100-python" / "train"
     path.write_bytes(path.read_bytes()[:5000])
     message = rf"^{path} is damaged or not a file of CIFAR100: .*; delete it and fetch it again$"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         load(small_cifar100)
 
 
@@ -88,7 +89,7 @@ def test_a_damaged_file_is_named(small_cifar100):
 def test_content_that_is_not_cifar_is_named(small_cifar100, file, changes, message):
     path = small_cifar100 / "cifar-100-python" / file
     rewrite(path, **changes)
-    with pytest.raises(ValueError, match=rf"{path} .*{message}"):
+    with pytest.raises(DataError, match=rf"{path} .*{message}"):
         load(small_cifar100)
 
 
@@ -97,5 +98,5 @@ def test_a_file_of_the_published_size_must_be_the_published_file(tmp_path, monke
     write_cifar10(tmp_path)
     digest = CIFAR10.test_list[0][1]
     message = rf"test_batch .* its MD5 is [0-9a-f]{{32}}, of the published file it is {digest}"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         load(tmp_path, kind="cifar10")

@@ -8,6 +8,7 @@ import pytest
 from torchvision.datasets import CIFAR100
 
 from awlab.data.cifar_archive import fetch_cifar
+from awlab.data.errors import DataError
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -57,7 +58,7 @@ def test_files_that_are_there_are_left_alone(small_cifar100):
 
 def test_missing_files_are_explained_and_nothing_is_made(tmp_path):
     root = tmp_path / "data"
-    with pytest.raises(ValueError, match=r"CIFAR100 is not in runtime\.data_root") as error:
+    with pytest.raises(DataError, match=r"CIFAR100 is not in runtime\.data_root") as error:
         fetch_cifar(CIFAR100, root, download=False)
     message = str(error.value)
     assert f"{root / 'cifar-100-python'} lacks train, test, meta. " in message
@@ -68,7 +69,7 @@ def test_missing_files_are_explained_and_nothing_is_made(tmp_path):
 
 def test_one_missing_file_is_named(small_cifar100):
     (small_cifar100 / "cifar-100-python" / "test").unlink()
-    with pytest.raises(ValueError, match=r"cifar-100-python lacks test\. "):
+    with pytest.raises(DataError, match=r"cifar-100-python lacks test\. "):
         fetch_cifar(CIFAR100, small_cifar100, download=False)
 
 
@@ -102,7 +103,7 @@ def test_a_damaged_archive_is_named(archived):
     message = (
         rf"{root / published.filename} is damaged or not complete: .* {published.tgz_md5}; put"
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         fetch_cifar(published, root, download=False)
     fetch_cifar(published, root, download=True)
     assert files(root) == ["meta", "test", "train"]
@@ -112,14 +113,14 @@ def test_a_download_that_fails_is_one_clear_error(archived):
     published, source, root = archived
     source.unlink()
     message = r"Small cannot be downloaded: .*; put .* into .*: it is unpacked at the next start"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         fetch_cifar(published, root, download=True)
 
 
 def test_a_download_of_something_else_is_refused(archived):
     published, source, root = archived
     source.write_bytes(b"an error page")
-    with pytest.raises(ValueError, match="Small cannot be downloaded"):
+    with pytest.raises(DataError, match="Small cannot be downloaded"):
         fetch_cifar(published, root, download=True)
     assert not (root / "cifar-100-python").exists()
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from awlab.data.errors import DataError
 from awlab.data.image_set import ImageArray, channel_statistics, hold_out
 
 
@@ -37,7 +38,7 @@ def test_hold_out_does_not_favour_small_classes():
 def test_hold_out_leaves_at_least_one_image_on_either_side():
     assert [len(part) for part in hold_out(classes(1, 1), 0.01, seed=0)] == [1, 1]
     assert [len(part) for part in hold_out(classes(1, 1), 0.99, seed=0)] == [1, 1]
-    with pytest.raises(ValueError, match="needs at least 2 training images, there are 1"):
+    with pytest.raises(DataError, match="needs at least 2 training images, there are 1"):
         hold_out(classes(1), 0.5, seed=0)
 
 

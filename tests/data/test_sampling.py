@@ -1,5 +1,6 @@
 import pytest
 
+from awlab.data.errors import DataError
 from awlab.data.sampling import EvaluationBatches, Share, TrainingBatches, steps_per_epoch
 
 
@@ -93,7 +94,7 @@ def test_one_device_evaluates_in_the_order_of_the_split():
 def test_a_split_smaller_than_a_batch_is_refused():
     assert steps_per_epoch(103, 10) == 10
     message = r"training\.batch_size \(=128\) must be at most the number of training images \(=80\)"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         steps_per_epoch(80, 128)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         batches(80, batch_size=32, accumulation=2, world=2)
