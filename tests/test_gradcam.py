@@ -3,6 +3,8 @@ import torch
 from torch import nn
 
 from awlab.gradcam import GradCAM, default_layer, list_layers
+from awlab.models import ResNet, wide_resnet
+from awlab.nn import AWConv2d
 
 
 class Net(nn.Module):
@@ -170,3 +172,18 @@ def test_layer_that_does_not_lead_to_the_logits(net, images, frozen):
     net.requires_grad_(requires_grad=not frozen)
     with pytest.raises(ValueError, match="layer 'side' does not lead to the logits"):
         GradCAM(net, "side")(images)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"),
+    [
+        (lambda: ResNet(18, num_classes=3, width=4, stem="cifar", conv=AWConv2d), "layer4"),
+        (lambda: ResNet(50, num_classes=3, width=4), "layer4"),
+        (lambda: wide_resnet(10, 1, num_classes=3, conv=AWConv2d), "relu"),
+    ],
+)
+def test_default_layer_of_our_networks_ends_their_features(network, layer):
+    torch.manual_seed(0)
+    model, images = network(), torch.randn(2, 3, 64, 64)
+    assert default_layer(model, images) == layer
+    assert GradCAM(model, layer)(images).amax((1, 2)).tolist() == [1, 1]
