@@ -1,0 +1,1 @@
+"""From a spec to a trained, tested, explained and recorded network, on Lightning."""

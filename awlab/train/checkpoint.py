@@ -1,0 +1,191 @@
+"""Checkpoints that are whole or absent, verified when read, and hold nothing but data."""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from awlab.spec.errors import InputError, SpecError
+from awlab.spec.experiment import Experiment
+from awlab.spec.load import parse
+
+_LOG = logging.getLogger(__name__)
+
+
+class CorruptCheckpointError(RuntimeError):
+    """A checkpoint is not what was written."""
+
+
+class DiskFullError(RuntimeError):
+    """There was no room for a checkpoint; those written before are as they were."""
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes a checkpoint beside its place, with a sha256 sum, and then moves it there.
+
+    The sum lies in `NAME.sha256`. It notices what `torch.load` does not: a flipped bit is a
+    slightly different network.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None
+    ) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            _write(checkpoint, draft)
+            _add_sum(path, _sum(draft))
+            draft.replace(path)
+            _sync_folder(path.parent)
+        except (OSError, RuntimeError) as error:
+            raise _explained(error, draft) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self,
+        path: Path | str,
+        map_location: Any = None,
+        weights_only: bool | None = None,  # noqa: FBT001 Lightning's signature
+    ) -> dict[str, Any]:
+        """Verify and read a checkpoint; never runs code that it contains.
+
+        Raises:
+            CorruptCheckpointError: When it differs from what was written.
+        """
+        path = Path(path)
+        digest, sums = _sum(path), _sums(path)
+        if not sums:
+            _LOG.warning("%s has no sha256 sum beside it: it is read unverified", path)
+        elif digest not in sums:
+            raise CorruptCheckpointError(f"{path} differs from what was written (sha256)")
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:  # noqa: BLE001 damage shows as any of a dozen
+            raise CorruptCheckpointError(f"{path} cannot be read: {error}") from error
+
+    def remove_checkpoint(self, path: Path | str) -> None:
+        Path(path).unlink(missing_ok=True)
+        _sum_file(Path(path)).unlink(missing_ok=True)
+
+
+def keep_as(path: Path, other: Path) -> None:
+    """Give a checkpoint a second name, at no cost where the file system allows it.
+
+    Checkpoints are replaced, never written into, so the second name keeps what it names now.
+    """
+    _add_sum(other, _sum(path))
+    draft = other.with_name(f".{other.name}.{os.getpid()}.tmp")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(path, draft)
+    except OSError:
+        shutil.copyfile(path, draft)
+    draft.replace(other)
+
+
+def newest_good(paths: Iterable[Path], experiment: Experiment) -> Path | None:
+    """The first of these checkpoints that is there and undamaged.
+
+    Raises:
+        InputError: When it belongs to another experiment.
+    """
+    for path in paths:
+        try:
+            load(path, experiment)
+        except FileNotFoundError:
+            continue
+        except CorruptCheckpointError as error:
+            _LOG.warning("checkpoint passed over: %s", error)
+            continue
+        return path
+    return None
+
+
+def load(path: Path, experiment: Experiment) -> dict[str, Any]:
+    """Read a checkpoint of an experiment, verified.
+
+    Raises:
+        CorruptCheckpointError: When it differs from what was written.
+        InputError: When it belongs to another experiment.
+    """
+    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    try:
+        owner = parse(Experiment, checkpoint["experiment"]).id
+    except (KeyError, SpecError) as error:
+        raise InputError(f"{path} does not say which experiment it belongs to: {error}") from error
+    if owner != experiment.id:
+        raise InputError(
+            f"{path} belongs to experiment {owner}, not to {experiment.id}; move it away to begin "
+            "anew"
+        )
+    return checkpoint
+
+
+def sweep(folder: Path) -> None:
+    """Remove the drafts that killed processes left in a folder of checkpoints."""
+    for draft in folder.glob(".*.tmp"):
+        draft.unlink(missing_ok=True)
+
+
+def _write(checkpoint: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(checkpoint, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sum_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _sums(path: Path) -> list[str]:
+    try:
+        return _sum_file(path).read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+def _add_sum(path: Path, digest: str) -> None:
+    """Accept a checkpoint with this sum as well as the one that is there now.
+
+    A crash between this and the move of the checkpoint leaves either of them good.
+    """
+    file = _sum_file(path)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    draft.write_text("\n".join([*_sums(path)[-1:], digest]) + "\n")
+    draft.replace(file)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explained(error: OSError | RuntimeError, draft: Path) -> Exception:
+    """Torch hides a full disk behind a RuntimeError about positions in an archive."""
+    free = shutil.disk_usage(draft.parent).free
+    written = draft.stat().st_size if draft.exists() else 0
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or (isinstance(error, RuntimeError) and free < max(written, 2**20)):
+        return DiskFullError(
+            f"disk full at {draft.parent}: {free} bytes are free after {written} bytes of a "
+            "checkpoint; checkpoints written before are intact. Make room and run again to resume"
+        )
+    return error

@@ -1,0 +1,56 @@
+"""`awlab run`: one experiment, from whatever state it is in to finished.
+
+Torch is imported only where there is something to do, so that a finished or claimed run answers at
+once.
+"""
+
+from rich.console import Console
+
+from awlab.record.claim import ClaimedElsewhereError, living_holder
+from awlab.record.record import Result, read_result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.experiment import Experiment
+from awlab.train.ranks import Ranks
+
+
+def run(experiment: Experiment, *, console: Console | None = None) -> Result | None:
+    """Train, test, explain and record what is missing of a run.
+
+    Args:
+        experiment: What to run.
+        console: Takes progress; None for silence.
+
+    Returns:
+        The result; None in a process that is one of several ranks and not the first.
+
+    Raises:
+        InputError: When the experiment cannot be run as it is.
+        ClaimedElsewhereError: When another process is running it.
+        StopError: A `SystemExit` with code 75 or 130, when a signal asked to stop.
+    """
+    directory = RunDirectory.of(experiment)
+    ranks = Ranks.told()
+    follows = ranks is not None and ranks.rank > 0
+    if directory.state == "finished":
+        if console is not None and not follows:
+            console.print(f"{directory.path} is finished: nothing to do", highlight=False)
+        return None if follows else read_result(directory)
+    if not follows and (holder := living_holder(directory.path)):
+        raise ClaimedElsewhereError(f"{directory.path} is being executed by {holder}")
+
+    from awlab.train.devices import choose_devices
+
+    devices = choose_devices(
+        experiment.runtime,
+        world_size=ranks.size if ranks else None,
+        local_size=ranks.local_size if ranks else None,
+    )
+    if ranks is None and devices.count > 1:
+        from awlab.train.launch import run_ranks
+
+        run_ranks(experiment, directory, count=devices.count, quiet=console is None)
+        return read_result(directory)
+
+    from awlab.train.session import Session
+
+    return Session(experiment, directory, devices, ranks, console).run()

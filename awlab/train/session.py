@@ -1,0 +1,244 @@
+"""One process's part in a run: build, train, test, explain, record."""
+
+import logging
+import resource
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
+
+from awlab import build, complexity
+from awlab.data.classification import ClassificationData
+from awlab.nn.sync_batch_norm import synchronise
+from awlab.record.claim import claim
+from awlab.record.environment import record_attempt, versions
+from awlab.record.record import Result, best_of, read_validations, write_result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
+from awlab.spec.experiment import Experiment
+from awlab.train.callbacks import Recorder, StepSeed
+from awlab.train.checkpoint import load, newest_good, sweep
+from awlab.train.classification import ClassificationModule
+from awlab.train.devices import Devices, Division, divide
+from awlab.train.explain import explain
+from awlab.train.failure import classify, tell
+from awlab.train.guard import Guard
+from awlab.train.json_lines import JSONLinesLogger
+from awlab.train.mirror import Mirror, open_mirror
+from awlab.train.progress import Watch
+from awlab.train.quiet import deterministic, logged
+from awlab.train.ranks import Ranks
+from awlab.train.signals import PREEMPTED, StopError, StopSignals
+from awlab.train.trainer import averaging, build_trainer, check_precision
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run in this process.
+
+    Attributes:
+        experiment: What is run.
+        directory: Where it leaves its files.
+        devices: What it is executed on.
+        ranks: The place of this process among others; None when it is alone.
+        console: Takes progress; None for none.
+    """
+
+    experiment: Experiment
+    directory: RunDirectory
+    devices: Devices
+    ranks: Ranks | None = None
+    console: Console | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files of the run."""
+        return self.ranks is None or self.ranks.rank == 0
+
+    def run(self) -> Result | None:
+        """Do what is missing of the run; only the leading process has a result.
+
+        Raises:
+            InputError: When the experiment cannot be run as it is; nothing is written then.
+            StopError: When a signal asked to stop; what it takes to go on is written.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(deterministic())
+            data = self._data()
+            module = self._module(data.train_size)
+            attempt = self._open(stack)
+            stop = stack.enter_context(StopSignals())
+            try:
+                return self._work(data, module, stop, attempt)
+            except SIGTERMException:  # Came before the guard listened.
+                raise StopError(PREEMPTED) from None
+            except InputError:
+                raise
+            except Exception as error:
+                if self.leads:
+                    self.directory.fail(classify(error), tell(error))
+                raise
+
+    def _data(self) -> ClassificationData:
+        spec, runtime = self.experiment, self.experiment.runtime
+        data = build.build_data(
+            spec.data,
+            root=Path(runtime.data_root),
+            batch_size=self._division.images,
+            seed=spec.seed,
+            workers=runtime.workers,
+            download=runtime.download,
+        )
+        data.prepare_data()
+        data.setup("fit")  # Complain before anything is written.
+        return data
+
+    def _module(self, train_size: int) -> ClassificationModule:
+        network = build.network(self.experiment)
+        training, runtime = self.experiment.training, self.experiment.runtime
+        check_precision(training, self.devices)
+        if training.sync_batchnorm and self.devices.count > 1:
+            on_gpu = self.devices.kind == "gpu"
+            convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else synchronise
+            network = convert(network)
+        last = runtime.channels_last
+        return ClassificationModule(
+            network,
+            training,
+            num_classes=self.experiment.data.num_classes,
+            train_size=train_size,
+            channels_last=self.devices.kind == "gpu" if last == "auto" else last,
+        )
+
+    @property
+    def _division(self) -> Division:
+        return divide(
+            self.experiment.training.batch_size,
+            devices=self.devices.count,
+            max_images=self.experiment.runtime.max_images_per_device,
+        )
+
+    def _open(self, stack: ExitStack) -> int:
+        """Make the directory ours and return the number of this attempt."""
+        if not self.leads:
+            stack.enter_context(logged(None))
+            return 0
+        self.directory.create(self.experiment)
+        stack.enter_context(claim(self.directory.path))
+        stack.enter_context(logged(self.directory.log))
+        self.directory.error.unlink(missing_ok=True)
+        sweep(self.directory.checkpoints)
+        return record_attempt(self.directory, self.devices.names())
+
+    def _work(
+        self,
+        data: ClassificationData,
+        module: ClassificationModule,
+        stop: StopSignals,
+        attempt: int,
+    ) -> Result | None:
+        training = self.experiment.training
+        recorder = Recorder(training.batch_size)
+        with open_mirror(self.experiment, self.directory, notify=self._say) as mirror:
+            rows = JSONLinesLogger(self.directory.metrics, attempt=attempt)
+            trainer = build_trainer(
+                training,
+                self.directory,
+                devices=self.devices,
+                ranks=self.ranks,
+                division=self._division,
+                loggers=[rows] if mirror.logger is None else [rows, mirror.logger],
+                callbacks=[
+                    StepSeed(self.experiment.seed),
+                    *averaging(training),
+                    recorder,
+                    *self._watch(recorder),
+                    Guard(self.experiment, self.directory, stop),
+                ],
+            )
+            self._fit(trainer, module, data)
+            tested_epoch = self._test(trainer, module, data)
+            if not self.leads:
+                return None
+            self._explain(module, data, mirror)
+            result = self._result(recorder, trainer, tested_epoch, attempt)
+            mirror.summarize(result)
+            write_result(self.directory, result)
+            return result
+
+    def _fit(
+        self, trainer: pl.Trainer, module: ClassificationModule, data: ClassificationData
+    ) -> None:
+        files = self.directory
+        resume = newest_good(
+            [files.last_checkpoint, files.previous_checkpoint, files.best_checkpoint],
+            self.experiment,
+        )
+        if resume is not None:
+            self._say(f"resuming from {resume}")
+        trainer.fit(module, datamodule=data, ckpt_path=resume)
+
+    def _test(
+        self, trainer: pl.Trainer, module: ClassificationModule, data: ClassificationData
+    ) -> int:
+        """Test the weights that `training.test_weights` names and return their epoch."""
+        best = self.experiment.training.test_weights == "best"
+        path = self.directory.best_checkpoint if best else self.directory.last_checkpoint
+        checkpoint = load(path, self.experiment)
+        module.load_state_dict(checkpoint["state_dict"])
+        trainer.test(module, datamodule=data, verbose=False)
+        return checkpoint["epoch"]
+
+    def _result(
+        self, recorder: Recorder, trainer: pl.Trainer, tested_epoch: int, attempt: int
+    ) -> Result:
+        validations = read_validations(self.directory)
+        profile = complexity.profile(self.experiment)
+        return Result(
+            id=self.experiment.id,
+            name=self.experiment.name,
+            metrics=recorder.test_metrics,
+            tested_epoch=tested_epoch,
+            last=validations[-1],
+            best=best_of(validations),
+            epochs=self.experiment.training.epochs,
+            steps=trainer.global_step,
+            parameters=profile.total.parameters,
+            gmacs=profile.total.macs / 1e9,
+            seconds=recorder.training_seconds + recorder.validation_seconds,
+            images_per_second=recorder.images_per_second,
+            peak_memory_bytes=_peak_memory_bytes(self.devices),
+            attempts=attempt,
+            versions=versions(),
+        )
+
+    def _explain(
+        self, module: ClassificationModule, data: ClassificationData, mirror: Mirror
+    ) -> None:
+        count = self.experiment.runtime.gradcam_images
+        if count:
+            explanations = explain(module.network, data, self.directory.gradcam, range(count))
+            mirror.show(explanations)
+
+    def _watch(self, recorder: Recorder) -> list[Watch]:
+        if self.console is None or not self.leads:
+            return []
+        return [Watch(self.console, self.directory, recorder)]
+
+    def _say(self, message: str) -> None:
+        _LOG.info(message)
+        if self.console is not None and self.leads:
+            self.console.print(message, highlight=False)
+
+
+def _peak_memory_bytes(devices: Devices) -> int:
+    if devices.kind == "gpu":
+        return torch.cuda.max_memory_allocated()
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kibibytes * 1024

@@ -1,0 +1,52 @@
+"""Requests from outside to stop, noted when they come and obeyed where it is safe."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Self
+
+PREEMPTED = 75
+"""Exit code of a run that saved its state and left: start it again to go on (EX_TEMPFAIL)."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+CODES = {signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGINT: INTERRUPTED}
+
+
+class StopError(SystemExit):
+    """The run was asked to stop and has saved what it needs to go on; carries the exit code."""
+
+
+class StopSignals:
+    """Notes SIGTERM, SIGUSR1 and SIGINT within a `with` block.
+
+    A second SIGINT is not noted but raised at once, as `KeyboardInterrupt`.
+    """
+
+    def __init__(self) -> None:
+        self.code = 0
+        """Exit code that was asked for; 0 when nobody asked."""
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take over the signals; again, when others have taken them meanwhile."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python delivers signals to the main thread only.
+        for number in CODES:
+            before = signal.signal(number, self._note)
+            self._before.setdefault(number, before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        code = CODES[signal.Signals(number)]
+        if code == INTERRUPTED and self.code == INTERRUPTED:
+            raise KeyboardInterrupt
+        self.code = self.code or code
