@@ -18,6 +18,7 @@ from awlab.spec.conv import AWConvolution
 from awlab.spec.document import Document
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
+from awlab.spec.runtime import Runtime
 
 LONGEST_NAME = 64
 BATCH_DEPENDENT = (
@@ -175,6 +176,8 @@ class _CellMaker:
         self.by_id: dict[str, Cell] = {}
 
     def cell(self, name: str, labels: Labels, experiment: Experiment) -> Cell:
+        runtime = _in_wandb(experiment.runtime, self.ablation.name, name, labels)
+        experiment = experiment.model_copy(update={"runtime": runtime})
         notes = (BATCH_DEPENDENT,) if _depends_on_batch(experiment) else ()
         first, *others = self.ablation.seed_values
         run = self._run(name, labels, experiment, first)
@@ -199,6 +202,17 @@ def run_name(study: str, labels: Labels, seed: int) -> str:
     slug = re.sub(r"[^a-z0-9_]+", "-", "-".join([study, *labels.values()]).lower())
     end = f"-s{seed}"
     return slug[: LONGEST_NAME - len(end)].strip("-") + end
+
+
+def _in_wandb(runtime: Runtime, study: str, cell: str, labels: Labels) -> Runtime:
+    """Let W&B show the study as a group, unless the base says how to show its runs."""
+    tags = tuple(f"{axis}={label}"[:LONGEST_NAME] for axis, label in labels.items())
+    shown = {
+        "wandb_group": runtime.wandb_group or study,
+        "wandb_job_type": runtime.wandb_job_type or cell[:LONGEST_NAME],
+        "wandb_tags": (*runtime.wandb_tags, *tags),
+    }
+    return runtime.model_copy(update=shown)
 
 
 def _depends_on_batch(node: Spec) -> bool:

@@ -36,3 +36,11 @@ class Runtime(Spec):
     """Project that W&B files the run under."""
     wandb_entity: str | None = None
     """Team or user that owns the project; the default one of the API key."""
+    wandb_group: str | None = Field(default=None, min_length=1, max_length=128)
+    """Group of the W&B run; in an ablation its name."""
+    wandb_job_type: str | None = Field(default=None, min_length=1, max_length=64)
+    """Job type of the W&B run; in an ablation its cell."""
+    wandb_tags: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(strict=False)
+    ] = ()
+    """Tags of the W&B run; in an ablation the labels of its cell."""

@@ -9,6 +9,8 @@ from awlab.plan.runs import run_name
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment, Paper
+from awlab.spec.load import parse
+from awlab.spec.runtime import Runtime
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -27,7 +29,33 @@ def test_a_run_is_the_experiment_of_its_cell_and_seed(study):
     expected["model"]["conv"] |= {"f2": "product", "reduction": 8}
     expected = Experiment.model_validate(expected)
     assert run.id == run.experiment.id == expected.id
-    assert run.experiment == expected.model_copy(update={"name": "study-product-8-s1"})
+    assert run.experiment.name == "study-product-8-s1"
+    assert run.experiment.model == expected.model
+
+
+def test_wandb_shows_a_study_as_a_group(study):
+    runtime = plan(study())["f2=product,r=8"].runs[1].experiment.runtime
+    assert runtime.wandb_group == "study"
+    assert runtime.wandb_job_type == "f2=product,r=8"
+    assert runtime.wandb_tags == ("f2=product", "r=8")
+
+
+def test_the_base_may_say_how_wandb_shows_its_runs(study):
+    base = study().base.model_dump(mode="json")
+    base["runtime"] |= {"wandb_group": "mine", "wandb_job_type": "train", "wandb_tags": ["paper"]}
+    runtime = plan(study(base=base)).runs[0].experiment.runtime
+    assert (runtime.wandb_group, runtime.wandb_job_type) == ("mine", "train")
+    assert runtime.wandb_tags == ("paper", "f2=residual", "r=8")
+
+
+def test_long_names_fit_into_wandb(study):
+    label = "x" * 48
+    axes = {
+        "a" * 60: {"path": "model.conv.f2", "values": {label: "residual"}},
+        "b": {"path": "model.conv.reduction", "values": [8]},
+    }
+    runtime = plan(study(axes=axes, baseline={"a" * 60: label, "b": 8})).runs[0].experiment.runtime
+    assert parse(Runtime, runtime.model_dump(mode="json")) == runtime
 
 
 def test_the_published_result_of_a_cell_goes_with_its_runs(study):
