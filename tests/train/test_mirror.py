@@ -199,6 +199,16 @@ def test_nothing_lies_outside_the_run_directory(offline, home):
     assert "WANDB_DATA_DIR" not in os.environ
 
 
+def test_wandb_sync_delivers_an_offline_run_whole(offline, server):
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", str(offline[0].wandb)]
+    subprocess.run(command, check=True, capture_output=True)
+    (run,) = server.runs.values()
+    assert len(run["history"]) == STEPS + 2
+    assert list(server.artifacts.values()) == [True]
+    assert sum(name.startswith("media/images/") for name in server.uploads) == 3 * 2 + 1
+    assert server.unknown == []
+
+
 def test_a_resumed_run_keeps_its_id_and_a_failed_one_says_so(tmp_path):
     directory = RunDirectory(tmp_path / "tiny-0123456789")
     spec = experiment(wandb="offline")
