@@ -1,0 +1,129 @@
+"""The ablations that are shipped: each is planned and built."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from awlab import build
+from awlab.fingerprint import fingerprint
+from awlab.plan import plan, read_ablation
+from awlab.plan.bill import power
+from awlab.preflight import preflight
+from awlab.spec.load import load_experiment
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "ablations").glob("*.yaml"))
+CELLS = {  # file: cells, seeds, baseline
+    "aw_aa": (5, 8, "AA"),
+    "expand_dims": (10, 9, "expand=c1,f2=residual"),
+    "paper_table2": (11, 9, "ResNet50"),
+    "reduction": (7, 8, "r=16,r_c1=C1"),
+    "stages": (6, 8, "none"),
+}
+EXTRA_PARAMETERS = {  # paper facts: over plain ResNet50, counted layer by layer
+    "reduction": {
+        "r=4,r_c1=C1": 638_176,
+        "r=8,r_c1=C1": 322_864,
+        "r=16,r_c1=C1": 165_208,
+        "r=32,r_c1=C1": 86_380,
+    },
+    "stages": {"none": 0, "1": 1_944, "2": 9_280, "3": 52_416, "4": 101_568, "all": 165_208},
+}
+RESNET50 = 23_705_252
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _empty_folder(tmp_path_factory):
+    """The plan looks for runs below the working directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        yield
+
+
+def planned(name):
+    return plan(*read_ablation(ROOT / "ablations" / f"{name}.yaml"))
+
+
+def built(cell):
+    with torch.device("meta"):
+        return build.network(cell.runs[0].experiment)
+
+
+def parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_no_file_is_forgotten():
+    assert {file.stem for file in FILES} == set(CELLS)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_cells_are_these(name):
+    study = planned(name)
+    assert (len(study.cells), len(study.ablation.seed_values), study.baseline) == CELLS[name]
+    assert study.ablation.name == name
+    assert {cell.excluded for cell in study.cells} == {None}
+    assert len(study.runs) == len(study.cells) * len(study.ablation.seed_values)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_builds_a_network_of_its_own(name):
+    networks = [built(cell) for cell in planned(name).cells]
+    assert len({fingerprint(network) for network in networks}) == len(networks)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_printed_parameters_are_met(name):
+    for cell in planned(name).cells:
+        paper = cell.runs[0].experiment.paper
+        if paper is not None and paper.parameters_m is not None:
+            assert round(parameters(built(cell)) / 1e6, 2) == paper.parameters_m
+
+
+@pytest.mark.parametrize("name", EXTRA_PARAMETERS)
+def test_parameters_are_those_counted_by_hand(name):
+    study = planned(name)
+    for cell, extra in EXTRA_PARAMETERS[name].items():
+        assert parameters(built(study[cell])) == RESNET50 + extra
+
+
+def test_rows_of_the_paper_are_the_experiments_that_are_shipped():
+    shipped = {
+        experiment.id: experiment.paper
+        for experiment in map(load_experiment, (ROOT / "experiments").glob("*.yaml"))
+    }
+    table = planned("paper_table2")
+    for cell in table.cells:
+        first = cell.runs[0]
+        assert first.experiment.seed == 0
+        assert shipped[first.id] == first.experiment.paper
+    for name, cells in {"aw_aa": 5, "stages": 2, "reduction": 1, "expand_dims": 1}.items():
+        ids = {run.id for run in planned(name).runs} & {cell.runs[0].id for cell in table.cells}
+        assert len(ids) == cells, name
+
+
+@pytest.mark.parametrize("name", ["aw_aa", "expand_dims", "paper_table2", "reduction", "stages"])
+def test_the_seeds_are_as_many_as_the_comparisons_need(name):
+    facts = power(planned(name))
+    assert facts.seeds == facts.seeds_needed
+
+
+def test_a_study_goes_through_preflight():
+    study = preflight(planned("aw_aa"))
+    assert {cell.same_as for cell in study.plan.cells} == {None}
+    assert study.profiles["AA"].total.parameters == 8_434_652
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CELLS)
+def test_every_study_goes_through_preflight(name):
+    study = preflight(planned(name))
+    assert {cell.same_as for cell in study.plan.cells} == {None}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_file_opens_with_its_command(file):
+    opening = file.read_text().partition("name:")[0]
+    assert f"# Run: awlab ablate ablations/{file.name}" in opening
+    assert all(line.startswith("# ") for line in opening.splitlines())
