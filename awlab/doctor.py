@@ -81,14 +81,16 @@ def _folders(runs: Path, data: Path) -> Iterator[Check]:
 
 
 def _wandb() -> Check:
-    from awlab.train.mirror import choose_mode
+    from awlab.train.wandb_run import modes
 
-    mode = choose_mode("auto")
-    return Check(
-        "wandb mode",
-        "ok",
-        "online" if mode == "online" else f"{mode}: no API key; `wandb login` changes that",
-    )
+    problems: list[str] = []
+    first = next(iter(modes("auto", problems.append)), "disabled")
+    details = {
+        "online": "online: an API key was found",
+        "offline": "offline: no API key, or WANDB_MODE=offline; `wandb login` stores a key",
+        "disabled": "disabled by WANDB_MODE",
+    }
+    return Check("wandb mode", "note" if problems else "ok", "; ".join([details[first], *problems]))
 
 
 def _extras() -> Iterator[Check]:

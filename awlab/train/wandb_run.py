@@ -34,7 +34,7 @@ def start(
         identity: Arguments of `wandb.init` that say which run it is.
         notify: Told why a mode does not work.
     """
-    for mode in _modes(wanted, notify):
+    for mode in modes(wanted, notify):
         try:
             directory.wandb.mkdir(parents=True, exist_ok=True)
             return _init(mode, directory, identity)
@@ -65,7 +65,7 @@ def _init(mode: Mode, directory: RunDirectory, identity: dict[str, Any]) -> wand
     return run
 
 
-def _modes(wanted: Wanted, notify: Notify) -> list[Mode]:
+def modes(wanted: Wanted, notify: Notify) -> list[Mode]:
     """What to try, in this order."""
     mode = os.environ.get("WANDB_MODE", "auto") if wanted == "auto" else wanted
     if mode == "disabled":
