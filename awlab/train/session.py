@@ -24,7 +24,7 @@ from awlab.train.callbacks import Recorder, StepSeed
 from awlab.train.checkpoint import load, newest_good, sweep
 from awlab.train.classification import ClassificationModule
 from awlab.train.devices import Devices, Division, divide
-from awlab.train.explain import explain
+from awlab.train.explain import explain, spread
 from awlab.train.failure import classify, tell
 from awlab.train.guard import Guard
 from awlab.train.json_lines import JSONLinesLogger
@@ -223,8 +223,8 @@ class Session:
     ) -> None:
         count = self.experiment.runtime.gradcam_images
         if count:
-            explanations = explain(module.network, data, self.directory.gradcam, range(count))
-            mirror.show(explanations)
+            indices = spread(data.test_labels, count)
+            mirror.show(explain(module.network, data, self.directory.gradcam, indices))
 
     def _watch(self, recorder: Recorder) -> list[Watch]:
         if self.console is None or not self.leads:

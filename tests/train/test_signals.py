@@ -1,0 +1,54 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from awlab.train.signals import INTERRUPTED, PREEMPTED, StopSignals
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, PREEMPTED), (signal.SIGUSR1, PREEMPTED), (signal.SIGINT, INTERRUPTED)],
+)
+def test_a_signal_is_noted_and_nothing_else(number, code):
+    with StopSignals() as stop:
+        assert stop.code == 0
+        os.kill(os.getpid(), number)
+        assert stop.code == code
+
+
+def test_the_first_signal_decides():
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.code == PREEMPTED
+
+
+def test_a_second_interrupt_is_raised():
+    with StopSignals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_taken_by_others_are_taken_back_and_given_back_at_the_end():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals() as stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop.listen()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.code == PREEMPTED
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_outside_of_the_main_thread_nothing_happens():
+    codes = []
+
+    def listen():
+        with StopSignals() as stop:
+            codes.append(stop.code)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert codes == [0]
