@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+import wandb
 from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.experiment import Experiment
@@ -82,13 +82,7 @@ class Mirror:
 
 @contextmanager
 def open_mirror(
-    experiment: Experiment,
-    directory: RunDirectory,
-    *,
-    notify: Notify,
-    group: str | None = None,
-    job_type: str = "train",
-    tags: Sequence[str] = (),
+    experiment: Experiment, directory: RunDirectory, *, notify: Notify
 ) -> Iterator[Mirror]:
     """Mirror a run in W&B for the length of a `with` block; only rank 0 has a W&B run.
 
@@ -102,24 +96,21 @@ def open_mirror(
             a resumed run goes on where it was.
         directory: Names the W&B run and holds its files.
         notify: Told in one line of what W&B could not do.
-        group: Of the W&B run: the ablation.
-        job_type: Of the W&B run: the cell.
-        tags: Of the W&B run.
     """
-    ranks = Ranks.told()
+    ranks, runtime = Ranks.told(), experiment.runtime
     identity = {
         "id": experiment.id,
         "name": directory.path.name,
-        "project": _project(experiment.runtime),
-        "entity": experiment.runtime.wandb_entity,
-        "group": group,
-        "job_type": job_type,
-        "tags": list(tags),
+        "project": _project(runtime),
+        "entity": runtime.wandb_entity,
+        "group": runtime.wandb_group,
+        "job_type": runtime.wandb_job_type,
+        "tags": list(runtime.wandb_tags),
         "config": experiment.model_dump(mode="json"),
     }
     with files_in(directory.wandb):
         follows = ranks is not None and ranks.rank > 0
-        run = None if follows else start(directory, experiment.runtime.wandb, identity, notify)
+        run = None if follows else start(directory, runtime.wandb, identity, notify)
         mirror = Mirror(run, notify)
         try:
             yield mirror

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-import wandb
 from PIL import Image
 
+import wandb
 from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
@@ -59,11 +59,17 @@ def explanations(folder):
     return found
 
 
-def mirror_a_run(directory, wanted="offline", notices=None, fault=lambda: None, **labels):
+LABELS = {
+    "wandb_group": "study",
+    "wandb_job_type": "aw",
+    "wandb_tags": ("conv=aw", "seed=0"),
+}
+
+
+def mirror_a_run(directory, wanted="offline", notices=None, fault=lambda: None):
     """What `awlab run` does with a mirror; `fault` strikes between two steps."""
-    spec = experiment(wandb=wanted)
     notify = [].append if notices is None else notices.append
-    with open_mirror(spec, directory, notify=notify, **labels) as mirror:
+    with open_mirror(experiment(wandb=wanted, **LABELS), directory, notify=notify) as mirror:
         assert mirror.logger is not None
         for step in range(STEPS):
             mirror.logger.log_metrics({"val/loss": 1 / (1 + step), "epoch": step // 2}, step)
@@ -121,9 +127,7 @@ def offline(tmp_path_factory):
     """A finished offline run: its directory, its address, what was said, and what is in it."""
     directory = RunDirectory(tmp_path_factory.mktemp("runs") / "tiny-0123456789")
     notices = []
-    address = mirror_a_run(
-        directory, notices=notices, group="study", job_type="aw", tags=["conv=aw", "seed=0"]
-    )
+    address = mirror_a_run(directory, notices=notices)
     (folder,) = folders(directory)
     return directory, address, notices, read_back(folder)
 
@@ -144,7 +148,7 @@ def test_offline_run_is_identified(offline):
 
 def test_config_is_the_whole_experiment(offline):
     config = offline[3]["run"][0]["config"]["update"]
-    expected = experiment(wandb="offline").model_dump(mode="json")
+    expected = experiment(wandb="offline", **LABELS).model_dump(mode="json")
     assert {key: config[key] for key in expected} == expected
     assert set(config) - set(expected) == {"_wandb"}
 
@@ -246,7 +250,7 @@ def test_only_the_first_rank_has_a_run(tmp_path, monkeypatch):
 def test_online_runs_arrive_whole_and_are_resumed_under_one_id(tmp_path, server):
     directory = RunDirectory(tmp_path / "tiny-0123456789")
     notices = []
-    address = mirror_a_run(directory, "auto", notices, group="study")
+    address = mirror_a_run(directory, "auto", notices)
     assert notices == []
     (run,) = server.runs.values()
     assert address == f"{server.url}/lab/awlab/runs/{experiment().id}"
