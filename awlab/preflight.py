@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -28,15 +27,6 @@ class Preflight:
 
     plan: Plan
     profiles: Mapping[str, Profile]
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as plain data, with `parameters` and `gmacs` of each cell."""
-        document = self.plan.to_json()
-        for cell in document["cells"]:
-            profile = self.profiles.get(cell["name"])
-            cell["parameters"] = None if profile is None else profile.total.parameters
-            cell["gmacs"] = None if profile is None else profile.total.macs / 1e9
-        return document
 
 
 @dataclass(frozen=True)
@@ -69,35 +59,37 @@ def preflight(plan: Plan) -> Preflight:
 def _build(cells: Iterable[Cell]) -> dict[str, _Built]:
     """Build the networks; those that are described in the same words only once."""
     built: dict[str, _Built] = {}
-    known: dict[str, _Built | Exception] = {}
+    known: dict[tuple[str, int], _Built | str] = {}
     wrong: dict[str, list[str]] = {}
     for cell in cells:
         experiment = cell.runs[0].experiment
-        words = _words(experiment, without={"seed", "training"}) + str(
-            experiment.training.batch_size
-        )
-        if words not in known:
-            known[words] = _attempt(experiment)
-        found = known[words]
+        words = _words(experiment, without={"seed", "training"})
+        batch = experiment.training.batch_size
+        if (words, batch) not in known:
+            known[words, batch] = _attempt(experiment)
+        found = known[words, batch]
         if isinstance(found, _Built):
             built[cell.name] = found
         else:
-            wrong.setdefault(_reason(found), []).append(cell.name)
+            wrong.setdefault(found, []).append(cell.name)
     if wrong:
         raise SpecError([_problem(reason, names) for reason, names in wrong.items()])
     return built
 
 
-def _attempt(experiment: Experiment) -> _Built | Exception:
+def _attempt(experiment: Experiment) -> _Built | str:
+    """Build and try a network, or say why that fails."""
     try:
         return _built(experiment, "meta", experiment.training.batch_size)
     except ValueError as error:
-        return error
-    except Exception:  # noqa: BLE001 a plugin may need values, which the meta device has not
-        try:
-            return _built(experiment, "cpu", 2)
-        except Exception as error:  # noqa: BLE001 a plugin may raise anything
-            return error
+        return str(error)
+    except Exception as error:  # noqa: BLE001 a plugin may need values, which the meta device has not
+        on_meta = error
+    try:
+        return _built(experiment, "cpu", 2)
+    except Exception as error:  # noqa: BLE001 a plugin may raise anything
+        reasons = dict.fromkeys(f"{type(e).__name__}: {e}" for e in (error, on_meta))
+        return f"model: {'; on the meta device: '.join(reasons)}"
 
 
 def _built(experiment: Experiment, device: str, batch: int) -> _Built:
@@ -130,12 +122,6 @@ def _words(experiment: Experiment, without: Iterable[str] = ()) -> str:
 
 def _finished(cell: Cell) -> int:
     return sum(run.state == "finished" for run in cell.runs)
-
-
-def _reason(error: Exception) -> str:
-    return (
-        str(error) if isinstance(error, ValueError) else f"model: {type(error).__name__}: {error}"
-    )
 
 
 def _problem(reason: str, cells: list[str]) -> Problem:

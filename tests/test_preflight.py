@@ -176,8 +176,6 @@ def test_excluded_cells_are_not_built(tmp_path):
     exclude = [{"when": {"expand": "c2"}, "reason": "does not divide"}]
     found = preflight(planned(tmp_path, axes, "c1", exclude=exclude))
     assert list(found.profiles) == ["c1"]
-    assert found.to_json()["cells"][1]["parameters"] is None
-    assert found.to_json()["cells"][0]["gmacs"] == found.profiles["c1"].total.macs / 1e9
 
 
 def test_modules_that_need_values_are_built_on_the_cpu(tmp_path, needy):
@@ -191,7 +189,10 @@ def test_modules_that_need_values_are_built_on_the_cpu(tmp_path, needy):
 def test_whatever_a_plugin_raises_is_told(tmp_path, needy):
     values = {"none": None, "needy": needy | {"fails": True}}
     axes = {"attention": {"path": "model.attention", "values": values}}
-    with pytest.raises(SpecError, match=r"axes: model: KeyError: 'scale' \(cell needy\)"):
+    with pytest.raises(
+        SpecError,
+        match=r"model: KeyError: 'scale'; on the meta device: RuntimeError.*\(cell needy\)",
+    ):
         preflight(planned(tmp_path, axes, "none"))
 
 

@@ -17,7 +17,7 @@ from awlab.spec.base import Spec
 from awlab.spec.conv import AWConvolution
 from awlab.spec.document import Document
 from awlab.spec.errors import InputError
-from awlab.spec.experiment import Experiment
+from awlab.spec.experiment import Experiment, Paper
 from awlab.spec.runtime import Runtime
 
 LONGEST_NAME = 64
@@ -65,6 +65,7 @@ class Cell:
         excluded: Why it is not run.
         same_as: Name of the cell that means the same runs.
         notes: What a reader of its results has to know.
+        paper: The published result it is set beside.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Cell:
     excluded: str | None = None
     same_as: str | None = None
     notes: tuple[str, ...] = ()
+    paper: Paper | None = None
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,11 @@ def plan(ablation: Ablation, document: Document | None = None) -> Plan:
     maker = _CellMaker(ablation, Path(ablation.base.runtime.root))
     cells: list[Cell] = []
     for name, labels in drawn.cells.items():
+        paper = ablation.paper.get(drawn.paper.get(name, ""))
         if name in drawn.excluded:
-            cells.append(Cell(name, labels, (), excluded=drawn.excluded[name]))
+            cells.append(Cell(name, labels, (), excluded=drawn.excluded[name], paper=paper))
         else:
-            paper = ablation.paper.get(drawn.paper.get(name, ""))
-            cells.append(maker.cell(name, labels, made[name].model_copy(update={"paper": paper})))
+            cells.append(maker.cell(name, labels, made[name], paper))
     return Plan(ablation, tuple(cells), drawn.baseline)
 
 
@@ -175,17 +177,17 @@ class _CellMaker:
         self.done = find_runs(root)
         self.by_id: dict[str, Cell] = {}
 
-    def cell(self, name: str, labels: Labels, experiment: Experiment) -> Cell:
+    def cell(self, name: str, labels: Labels, experiment: Experiment, paper: Paper | None) -> Cell:
         runtime = _in_wandb(experiment.runtime, self.ablation.name, name, labels)
-        experiment = experiment.model_copy(update={"runtime": runtime})
+        experiment = experiment.model_copy(update={"runtime": runtime, "paper": paper})
         notes = (BATCH_DEPENDENT,) if _depends_on_batch(experiment) else ()
         first, *others = self.ablation.seed_values
         run = self._run(name, labels, experiment, first)
         twin = self.by_id.get(run.id)
         if twin is not None:
-            return Cell(name, labels, twin.runs, same_as=twin.name, notes=notes)
+            return Cell(name, labels, twin.runs, same_as=twin.name, notes=notes, paper=paper)
         runs = (run, *(self._run(name, labels, experiment, seed) for seed in others))
-        return self.by_id.setdefault(run.id, Cell(name, labels, runs, notes=notes))
+        return self.by_id.setdefault(run.id, Cell(name, labels, runs, notes=notes, paper=paper))
 
     def _run(self, cell: str, labels: Labels, experiment: Experiment, seed: int) -> Run:
         name = run_name(self.ablation.name, labels, seed)

@@ -63,7 +63,21 @@ def test_the_published_result_of_a_cell_goes_with_its_runs(study):
     planned = plan(study(paper=paper))
     printed = planned["f2=product,r=8"].runs[0].experiment.paper
     assert printed == Paper(source="Table 1", top1_error=3.0)
+    assert planned["f2=product,r=8"].paper == printed
     assert planned["f2=product,r=16"].runs[0].experiment.paper is None
+
+
+def test_cells_that_are_not_run_themselves_keep_their_published_results(study):
+    values = {"default": {"kind": "aw"}, "same": {"kind": "aw"}, "out": None}
+    planned = plan(
+        study(
+            axes={"conv": {"path": "model.conv", "values": values}},
+            baseline="default",
+            exclude=[{"when": {"conv": "out"}, "reason": "known"}],
+            paper={"same": {"source": "row 1"}, "out": {"source": "row 2"}},
+        )
+    )
+    assert [cell.paper and cell.paper.source for cell in planned.cells] == [None, "row 1", "row 2"]
 
 
 def test_a_published_result_of_the_base_is_not_that_of_the_cells(study):
