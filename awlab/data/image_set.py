@@ -59,7 +59,7 @@ class ImageArray:
 
     def read(self, indices: Sequence[int], keys: Tensor | None = None) -> Tensor:
         """Select images; nothing is random about it."""
-        chosen = torch.tensor(indices).to(self.pixels.device, non_blocking=True)
+        chosen = torch.tensor(indices, dtype=torch.int64).to(self.pixels.device, non_blocking=True)
         return self.pixels.index_select(0, chosen)
 
     def to(self, device: torch.device) -> "ImageArray":
