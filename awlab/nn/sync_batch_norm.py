@@ -39,14 +39,14 @@ class SyncBatchNorm(_BatchNorm):
         return super().forward(input)
 
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        if not self.track_running_stats:
+        batches, means, variances = self.num_batches_tracked, self.running_mean, self.running_var
+        if batches is None or means is None or variances is None:
             return
         with torch.no_grad():
-            self.num_batches_tracked += 1
-            steps = float(self.num_batches_tracked)
-            momentum = 1 / steps if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * count / (count - 1), momentum)
+            batches.add_(1)
+            momentum = 1 / float(batches) if self.momentum is None else self.momentum
+            means.lerp_(mean, momentum)
+            variances.lerp_(variance * count / (count - 1), momentum)
 
 
 class _Sum(torch.autograd.Function):
@@ -58,9 +58,9 @@ class _Sum(torch.autograd.Function):
         return _summed(value)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
         del ctx
-        return _summed(gradient)
+        return _summed(*grad_outputs)
 
 
 def synchronise(module: nn.Module) -> nn.Module:

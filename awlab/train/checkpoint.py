@@ -69,7 +69,7 @@ class AtomicCheckpointIO(CheckpointIO):
             raise CorruptCheckpointError(f"{path} differs from what was written (sha256)")
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except Exception as error:  # noqa: BLE001 damage shows as any of a dozen
+        except Exception as error:  # Damage shows as any of a dozen.
             raise CorruptCheckpointError(f"{path} cannot be read: {error}") from error
 
     def remove_checkpoint(self, path: Path | str) -> None:

@@ -84,7 +84,14 @@ class Guard(Callback):
         if code:
             raise StopError(code)
 
-    def on_test_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_test_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         if self.stop.code and trainer.world_size == 1:  # A test is repeated from its beginning.
             raise StopError(self.stop.code)
 

@@ -1,6 +1,6 @@
 """What Lightning asks about processes that it did not start."""
 
-from lightning.pytorch.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 from awlab.train.ranks import Ranks
 

@@ -53,7 +53,7 @@ def _from_torchrun(variables: Mapping[str, str]) -> Ranks:
 
 
 def _from_slurm(variables: Mapping[str, str]) -> Ranks:
-    from lightning.pytorch.plugins.environments import SLURMEnvironment  # Costs seconds.
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment  # Costs seconds.
 
     size = int(variables["SLURM_STEP_NUM_TASKS"])
     return Ranks(

@@ -53,7 +53,8 @@ def test_alone_it_is_batch_norm(training):
     assert isinstance(synchronised, SyncBatchNorm)
     assert synchronised.training is training
     assert torch.equal(synchronised(x), plain(x))
-    assert torch.equal(synchronised.running_mean, plain.running_mean)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(synchronised.state_dict()[name], value)
 
 
 def test_in_evaluation_the_others_are_not_asked(twins, monkeypatch):
@@ -63,10 +64,10 @@ def test_in_evaluation_the_others_are_not_asked(twins, monkeypatch):
 
 
 def test_a_whole_network_is_converted_with_its_weights():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()))
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    weight = network[1][0].weight
-    converted = synchronise(network)
-    assert isinstance(converted[1][0], SyncBatchNorm)
-    assert converted[1][0].weight is weight
-    assert converted.state_dict().keys() == state.keys()
+    normalisation = nn.BatchNorm2d(4)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(normalisation, nn.ReLU()))
+    names = list(network.state_dict())
+    converted = synchronise(network).get_submodule("1.0")
+    assert isinstance(converted, SyncBatchNorm)
+    assert converted.weight is normalisation.weight
+    assert list(network.state_dict()) == names

@@ -16,6 +16,7 @@ def test_torchrun():
     }
     ranks = Ranks.told(variables)
     assert ranks == Ranks(5, 1, 8, 4, "first.example", 29500)
+    assert ranks is not None
     assert ranks.nodes == 2
 
 
@@ -32,6 +33,7 @@ SLURM = {
 def test_srun():
     ranks = Ranks.told(SLURM)
     assert ranks == Ranks(3, 1, 4, 2, "node07", 21007)
+    assert ranks is not None
     assert ranks.nodes == 2
 
 
