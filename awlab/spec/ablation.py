@@ -49,7 +49,10 @@ def _as_tuple(value: Any) -> Any:
     return tuple(cast("list[Any]", value)) if isinstance(value, list) else (value,)
 
 
-Label = Annotated[str, BeforeValidator(_as_label), Field(pattern=LABEL)]
+_Written = str | int | float | bool | None
+Label = Annotated[
+    str, BeforeValidator(_as_label, json_schema_input_type=_Written), Field(pattern=LABEL)
+]
 """Names a value of an axis; a part of folder names and of W&B tags."""
 
 
@@ -65,9 +68,7 @@ def _as_cell_name(value: Any) -> Any:
 
 CellName = Annotated[
     str,
-    BeforeValidator(
-        _as_cell_name, json_schema_input_type=str | int | float | bool | None | dict[str, Any]
-    ),
+    BeforeValidator(_as_cell_name, json_schema_input_type=_Written | dict[str, _Written]),
 ]
 """A cell: a mapping of axis to label, or the text `axis=label,axis=label`; of a study with one
 axis, its label alone."""
@@ -162,7 +163,13 @@ class Axis(Spec):
 class Exclusion(Spec):
     """Cells that make no sense, and why."""
 
-    when: dict[Name, Annotated[tuple[Label, ...], BeforeValidator(_as_tuple)]]
+    when: dict[
+        Name,
+        Annotated[
+            tuple[Label, ...],
+            BeforeValidator(_as_tuple, json_schema_input_type=_Written | list[_Written]),
+        ],
+    ]
     """Axis to a label or a list of labels; a cell is excluded where all axes named agree."""
     reason: str = Field(min_length=1)
     """Shown beside the cell in the plan."""

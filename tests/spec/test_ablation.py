@@ -131,3 +131,13 @@ def test_what_is_dumped_reads_back_equal(tmp_path):
 def test_what_is_wrong_is_said(changes, message):
     with pytest.raises(SpecError, match=message):
         ablation(**changes)
+
+
+def test_editors_accept_what_the_loader_accepts():
+    properties = Ablation.model_json_schema()["properties"]
+    kinds = [option.get("type") for option in properties["baseline"]["anyOf"]]
+    assert {"string", "integer", "object"} <= set(kinds)
+    assert {option.get("type") for option in properties["seeds"]["anyOf"]} == {"integer", "array"}
+    when = Ablation.model_json_schema()["$defs"]["Exclusion"]["properties"]["when"]
+    (labels,) = when["patternProperties"].values()
+    assert {"string", "integer", "array"} <= {option.get("type") for option in labels["anyOf"]}
