@@ -7,10 +7,14 @@ Each function is open: a plugin that declares a kind registers how it is built, 
 """
 
 from functools import partial, singledispatch
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
+from awlab import data
+from awlab.data import Augment, ClassificationData, Crops, DataError, ImageSet
 from awlab.models import ResNet, aa_wide_resnet, wide_resnet
 from awlab.models.initialise import initialise
 from awlab.models.stage import AttentionFactory, ConvFactory
@@ -18,6 +22,7 @@ from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
 from awlab.nn.location import LayerError
 from awlab.spec import attention as attention_spec
 from awlab.spec import conv as conv_spec
+from awlab.spec import data as data_spec
 from awlab.spec import model as model_spec
 from awlab.spec.base import Family
 from awlab.spec.errors import InputError
@@ -33,16 +38,16 @@ def network(experiment: Experiment) -> nn.Module:
     Raises:
         InputError: When a layer does not fit, with its dotted name.
     """
-    data = experiment.data
+    images = experiment.data
     try:
         with torch.random.fork_rng(devices=[]):
             # For modules that draw weights when they are built and never again.
             torch.default_generator.manual_seed(experiment.seed)
             model = build_model(
                 experiment.model,
-                num_classes=data.num_classes,
-                channels=data.channels,
-                image_size=data.image_size,
+                num_classes=images.num_classes,
+                channels=images.channels,
+                image_size=images.image_size,
             )
     except LayerError as error:
         raise InputError(f"model {error}") from error
@@ -50,6 +55,37 @@ def network(experiment: Experiment) -> nn.Module:
         raise InputError(f"model: {error}") from error
     initialise(model, experiment.seed)
     return model
+
+
+def build_data(
+    spec: data_spec.Data,
+    *,
+    root: Path,
+    batch_size: int,
+    seed: int,
+    workers: int | Literal["auto"],
+    download: bool,
+) -> ClassificationData:
+    """Find the images of a spec and make batches of them.
+
+    Args:
+        spec: Which images; its class is one that `build_images` knows.
+        root: Folder of the data sets.
+        batch_size: Images per device and micro-batch.
+        seed: Of order and augmentation.
+        workers: Processes per device that read images.
+        download: Whether a missing data set may be downloaded.
+
+    Raises:
+        InputError: When images are missing or are not what the spec says.
+    """
+    try:
+        images, augment = build_images(spec, root=root, download=download)
+    except DataError as error:
+        raise InputError(str(error)) from error
+    return ClassificationData(
+        images, batch_size=batch_size, seed=seed, augment=augment, workers=workers
+    )
 
 
 @singledispatch
@@ -68,6 +104,16 @@ def build_attention(spec: Family, channels: int) -> nn.Module:
 def build_model(spec: Family, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
     """Return a network from images (N, channels, image_size, image_size) to (N, num_classes)."""
     raise _unregistered(spec, "build_model")
+
+
+@singledispatch
+def build_images(spec: Family, *, root: Path, download: bool) -> tuple[ImageSet, Augment]:
+    """Return the images below `root` and how those of the training split are changed.
+
+    Raises:
+        DataError: When the user can mend what is wrong with them.
+    """
+    raise _unregistered(spec, "build_images")
 
 
 @build_conv.register
@@ -144,6 +190,52 @@ def _(
     )
 
 
+@build_images.register
+def _(spec: data_spec.CIFAR, *, root: Path, download: bool) -> tuple[ImageSet, Augment]:
+    images = data.load_cifar(
+        spec.kind,
+        root=root,
+        validation_fraction=spec.validation_fraction,
+        split_seed=spec.split_seed,
+        download=download,
+    )
+    return images, _augment(spec.augmentation)
+
+
+@build_images.register
+def _(spec: data_spec.Digits, *, root: Path, download: bool) -> tuple[ImageSet, Augment]:
+    images = data.load_digits(
+        validation_fraction=spec.validation_fraction, split_seed=spec.split_seed
+    )
+    return images, _augment(spec.augmentation)
+
+
+@build_images.register
+def _(spec: data_spec.PhotoPatches, *, root: Path, download: bool) -> tuple[ImageSet, Augment]:
+    images = data.load_photo_patches(
+        train_patches=spec.train_patches,
+        validation_patches=spec.validation_patches,
+        test_patches=spec.test_patches,
+        split_seed=spec.split_seed,
+    )
+    return images, _augment(spec.augmentation)
+
+
+@build_images.register
+def _(spec: data_spec.ImageFolder, *, root: Path, download: bool) -> tuple[ImageSet, Augment]:
+    changes = spec.augmentation
+    images = data.load_image_folder(
+        root / spec.folder,
+        classes=spec.classes,
+        crops=Crops(spec.size, spec.resize, changes.scale, changes.ratio),
+        validation_fraction=spec.validation_fraction,
+        mean=spec.mean,
+        std=spec.std,
+        split_seed=spec.split_seed,
+    )
+    return images, Augment(horizontal_flip=changes.horizontal_flip)
+
+
 def conv_factory(spec: conv_spec.Conv | None) -> ConvFactory:
     """Return what makes a convolution; None is the ordinary one."""
     return nn.Conv2d if spec is None else build_conv(spec)
@@ -152,6 +244,14 @@ def conv_factory(spec: conv_spec.Conv | None) -> ConvFactory:
 def attention_factory(spec: attention_spec.Attention | None) -> AttentionFactory:
     """Return what makes an attention module for some channels; None is none."""
     return nn.Identity if spec is None else partial(build_attention, spec)
+
+
+def _augment(spec: data_spec.Augmentation) -> Augment:
+    return Augment(
+        crop_padding=spec.crop_padding,
+        horizontal_flip=spec.horizontal_flip,
+        rotation=spec.rotation,
+    )
 
 
 def _unregistered(spec: Family, function: str) -> TypeError:
