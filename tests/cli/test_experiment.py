@@ -1,0 +1,179 @@
+"""The verbs for one experiment; what they call is tested where it lives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from awlab.cli import app
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.load import load_experiment
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+TINY = """\
+name: tiny
+model: {kind: resnet, depth: 18, width: 2, stem: cifar}
+data: {kind: digits}
+training: {epochs: 2, batch_size: 128, optimizer: {kind: sgd, lr: 0.1}}
+runtime: {gradcam_images: 2, wandb: disabled, accelerator: cpu}
+"""
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Call a verb in this process, in a folder with the file `tiny.yaml`."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(app, list(arguments))
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "awlab", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_run_from_file_to_pictures(invoke: Invoke) -> None:
+    code, out, _ = invoke("run", "tiny.yaml")
+    assert code == 0
+    directory = RunDirectory.of(load_experiment("tiny.yaml"))
+    assert str(directory.path) in out
+    assert "Test error" in out
+    assert str(directory.gradcam / "contact_sheet.png") in out.replace("\n", "")
+
+    code, out, _ = invoke("run", "tiny.yaml")
+    assert code == 0
+    assert "is finished: nothing to do" in out
+    code, out, _ = invoke("run", "tiny.yaml", "--json")
+    assert json.loads(out) == json.loads(directory.result.read_text())
+
+    code, out, _ = invoke("eval", str(directory.path), "--json")
+    recorded = json.loads(directory.result.read_text())["metrics"]
+    assert json.loads(out) == pytest.approx(recorded)
+    assert "val/top1_error" in invoke("eval", str(directory.path), "--split", "val")[1]
+
+    code, out, _ = invoke("gradcam", str(directory.path), "--json")
+    explained = json.loads(out)
+    assert Path(explained["contact_sheet"]).is_file()
+    assert len(explained["images"]) == 2
+    assert "2 images explained" in invoke("gradcam", str(directory.path))[1]
+
+    assert json.loads(invoke("list", "--json")[1])[0]["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "missing.yaml"], "no such file"),
+        (["run", "tiny.yaml", "training.epoch=1"], "Did you mean 'epochs'"),
+        (["run", "tiny.yaml", "model.conv={kind: aw, expand: {c1: 3}}"], "c1"),
+        (["run", "tiny.yaml", "data.kind=cifar100", "runtime.data_root=nowhere"], "nowhere"),
+        (["run", "tiny.yaml", "runtime.devices=999"], "999"),
+        (["run", "tiny.yaml", "runtime.max_images_per_device=100"], "100"),
+        (["run", "tiny.yaml", "training.batch_size=100000"], "100000"),
+        (["run", "tiny.yaml", "runtime.root=tiny.yaml"], "tiny.yaml"),
+        (["run", "tiny.yaml", "plugins=[no_such_module]"], "no_such_module"),
+        (["profile", "tiny.yaml", "--paper"], "no `paper`"),
+        (["eval", "nowhere"], "nowhere"),
+        (["gradcam", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_error_and_leaves_nothing(
+    invoke: Invoke, arguments: list[str], message: str
+) -> None:
+    before = sorted(Path.cwd().iterdir())
+    code, out, error = invoke(*arguments)
+    assert code == 2
+    assert out == ""
+    assert error.startswith("error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(Path.cwd().iterdir()) == before
+
+
+def test_profile_beside_the_paper(invoke: Invoke) -> None:
+    file = str(EXPERIMENTS / "cifar100_aa.yaml")
+    assert "8,434,652" in invoke("profile", file)[1]
+    code, out, _ = invoke("profile", file, "--paper", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["parts"][-1]["parameters"] == 8434652
+    assert [row["verdict"] for row in document["paper"]] == ["match", "differs"]
+    assert "8.43 M parameters, printed 8.43: match" in invoke("profile", file, "--paper")[1]
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_run_goes_on_where_it_was(invoke: Invoke) -> None:
+    arguments = ["run", "tiny.yaml", "training.epochs=40", "runtime.checkpoint_every_steps=3"]
+    directory = RunDirectory.of(load_experiment("tiny.yaml", arguments[2:]))
+    process = start(*arguments)
+    while not directory.last_checkpoint.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    second = start(*arguments)
+    out, error = second.communicate()
+    assert second.returncode == 73
+    assert f"executed by process {process.pid}" in error
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert directory.state == "interrupted"
+    process = start(*arguments)
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    assert "resuming from" in out
+    assert json.loads(directory.result.read_text())["attempts"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_paper_s_network_trains_on_cifar_files(invoke: Invoke, small_cifar100: Path) -> None:
+    arguments = [
+        "run", str(EXPERIMENTS / "cifar100_aa.yaml"), "training.epochs=1", "training.batch_size=16",
+        f"runtime.data_root={small_cifar100}", "runtime.gradcam_images=1", "runtime.wandb=disabled",
+    ]  # fmt: skip
+    process = start(*arguments, "--json")
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    result = json.loads(out)
+    assert result["parameters"] == 8434652
+    assert 0 <= result["metrics"]["test/top1_error"] <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_torchrun_and_two_devices_mean_the_same_as_one(invoke: Invoke) -> None:
+    def loss(name: str, *command: str) -> float:
+        root = f"runtime.root={name}"
+        process = subprocess.run(
+            [*command, "run", "tiny.yaml", "training.epochs=1", root, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr
+        directory = RunDirectory.of(load_experiment("tiny.yaml", ["training.epochs=1", root]))
+        return json.loads(directory.result.read_text())["metrics"]["test/loss"]
+
+    alone = loss("one", sys.executable, "-m", "awlab")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launched = loss("two", *torchrun, "--nproc-per-node", "2", "-m", "awlab")
+    assert launched == pytest.approx(alone, rel=1e-4)
