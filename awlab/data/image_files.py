@@ -16,8 +16,7 @@ from torchvision.transforms import RandomResizedCrop
 from awlab.data.errors import DataError
 from awlab.data.randomness import Stream, fold
 
-# What Pillow raises for damaged files, by format.
-_DAMAGE = (
+DAMAGE = (
     Image.DecompressionBombError,
     EOFError,
     LookupError,
@@ -27,6 +26,7 @@ _DAMAGE = (
     ValueError,
     struct.error,
 )
+"""What Pillow raises for damaged files, by format."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ImageFiles:
         try:
             with Image.open(path) as image:
                 return image.convert("RGB")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise DataError(
                 f"{path} (image {index} of its split) cannot be read: {error}"
             ) from error

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from awlab.data.errors import DataError
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from awlab.data.image_files import DAMAGE
 
 
 def read_folder(folder: Path, *, size: int, channels: int) -> tuple[list[Path], Tensor]:
@@ -30,9 +30,9 @@ def read_folder(folder: Path, *, size: int, channels: int) -> tuple[list[Path], 
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMG_EXTENSIONS]
     if not files:
-        raise DataError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+        raise DataError(f"{folder} has no images ({', '.join(IMG_EXTENSIONS)})")
     mode = "L" if channels == 1 else "RGB"
     images = np.stack([_read(file, size, mode) for file in files])
     return files, torch.from_numpy(images).view(len(files), size, size, -1).permute(0, 3, 1, 2)
@@ -42,6 +42,6 @@ def _read(file: Path, size: int, mode: str) -> np.ndarray:
     try:
         with Image.open(file) as image:
             upright = ImageOps.exif_transpose(image).convert(mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGE as error:
         raise DataError(f"{file} cannot be read as an image: {error}") from error
     return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC))

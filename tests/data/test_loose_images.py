@@ -63,7 +63,7 @@ def test_an_unreadable_image_is_named(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(DataError, match=r"has no images \(\.bmp, "):
+    with pytest.raises(DataError, match=r"has no images \(\.jpg, "):
         read_folder(tmp_path, size=4, channels=3)
 
 
