@@ -18,6 +18,7 @@ CELLS = {  # file: cells, seeds, baseline
     "aw_aa": (5, 8, "AA"),
     "expand_dims": (10, 9, "expand=c1,f2=residual"),
     "paper_table2": (11, 9, "ResNet50"),
+    "quickstart": (4, 3, "conv=plain,attention=none"),
     "reduction": (7, 8, "r=16,r_c1=C1"),
     "stages": (6, 8, "none"),
 }
@@ -86,6 +87,14 @@ def test_parameters_are_those_counted_by_hand(name):
     study = planned(name)
     for cell, extra in EXTRA_PARAMETERS[name].items():
         assert parameters(built(study[cell])) == RESNET50 + extra
+
+
+def test_the_quickstart_is_that_of_one_run_made_shorter():
+    alone = load_experiment(ROOT / "experiments" / "quickstart.yaml")
+    cell = planned("quickstart")["conv=aw,attention=none"].runs[0].experiment
+    assert cell.training.epochs < alone.training.epochs
+    training = cell.training.model_copy(update={"epochs": alone.training.epochs})
+    assert cell.model_copy(update={"training": training}).id == alone.id
 
 
 def test_rows_of_the_paper_are_the_experiments_that_are_shipped():
