@@ -13,7 +13,7 @@ from awlab.spec.attention import Attention
 from awlab.spec.errors import SpecError
 from awlab.spec.load import parse
 
-RESNET = {"kind": "resnet", "depth": 18, "width": 4, "stem": "cifar", "conv": {"kind": "aw"}}
+WIDE = {"kind": "wide_resnet", "depth": 10, "width": 1, "conv": {"kind": "aw"}}
 AA = {"kind": "aa_wide_resnet", "depth": 10, "width": 5, "self_attention": {"heads": 2}}
 
 
@@ -46,7 +46,7 @@ def needy(monkeypatch):
     return {"kind": "needy"}
 
 
-def planned(root, axes, baseline, model=RESNET, **changes):
+def planned(root, axes, baseline, model=WIDE, **changes):
     base = {
         "name": "base",
         "model": model,
@@ -88,7 +88,7 @@ def test_a_1x1_kernel_has_no_h_and_w_to_expand(tmp_path):
 def test_stages_mean_nothing_without_a_convolution_to_put_there(tmp_path):
     axes = {
         "conv": {"path": "model.conv", "values": [None, {"kind": "aw"}]},
-        "stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3, 4], "last": [4]}},
+        "stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3], "last": [3]}},
     }
     merged = preflight(planned(tmp_path, axes, {"conv": "none", "stages": "all"})).plan
     assert merged["conv=none,stages=last"].same_as == "conv=none,stages=all"
@@ -99,28 +99,28 @@ def test_full_is_the_size_of_the_dim(tmp_path):
     axes = {
         "expand": {
             "path": "model.conv.expand",
-            "values": {"full": {"c1": "full"}, "four": {"c1": 4}, "two": {"c1": 2}},
+            "values": {"full": {"c1": "full"}, "size": {"c1": 16}, "half": {"c1": 8}},
         }
     }
-    merged = preflight(planned(tmp_path, axes, "full", RESNET | {"conv_stages": [1]})).plan
-    assert merged["four"].same_as == "full"
-    assert merged["two"].same_as is None
+    merged = preflight(planned(tmp_path, axes, "full", WIDE | {"conv_stages": [1]})).plan
+    assert merged["size"].same_as == "full"
+    assert merged["half"].same_as is None
 
 
 def test_the_same_network_trained_otherwise_is_another_run(tmp_path):
     axes = {
-        "stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3, 4], "last": [4]}},
+        "stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3], "last": [3]}},
         "lr": {"path": "training.optimizer.lr", "values": [0.1, 0.2]},
     }
-    model = RESNET | {"conv": None}
+    model = WIDE | {"conv": None}
     merged = preflight(planned(tmp_path, axes, {"stages": "all", "lr": 0.1}, model)).plan
     assert merged["stages=last,lr=0.2"].same_as == "stages=all,lr=0.2"
     assert merged["stages=all,lr=0.2"].same_as is None
 
 
 def test_cells_share_the_runs_that_are_done(tmp_path):
-    axes = {"stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3, 4], "last": [4]}}}
-    model = RESNET | {"conv": None}
+    axes = {"stages": {"path": "model.conv_stages", "values": {"all": [1, 2, 3], "last": [3]}}}
+    model = WIDE | {"conv": None}
     run = planned(tmp_path, axes, "all", model)["last"].runs[0]
     run.directory.create(run.experiment)
     run.directory.result.write_text("{}")
@@ -131,9 +131,9 @@ def test_cells_share_the_runs_that_are_done(tmp_path):
 
 
 def test_cells_that_already_share_runs_follow(tmp_path):
-    values = {"a": {"c1": 4}, "b": {"c1": "full"}, "c": {"c1": "full"}}
+    values = {"a": {"c1": 16}, "b": {"c1": "full"}, "c": {"c1": "full"}}
     axes = {"expand": {"path": "model.conv.expand", "values": values}}
-    unmerged = planned(tmp_path, axes, "a", RESNET | {"conv_stages": [1]})
+    unmerged = planned(tmp_path, axes, "a", WIDE | {"conv_stages": [1]})
     assert unmerged["c"].same_as == "b"
     merged = preflight(unmerged).plan
     assert (merged["b"].same_as, merged["c"].same_as) == ("a", "a")
@@ -149,8 +149,8 @@ def test_every_cell_that_cannot_be_built_is_named(tmp_path):
         preflight(planned(tmp_path, axes, {"expand": "c1", "f2": "residual"}))
     (problem,) = caught.value.problems
     assert problem.message == (
-        "model layer1.0.conv1: expand ratio of c2 (=3) must divide its size (=4); allowed: 1, 2, 4 "
-        "or 'full' (cell expand=c2,f2=residual and 1 more)"
+        "model layer1.0.conv1: expand ratio of c2 (=3) must divide its size (=16); allowed: 1, 2, "
+        "4, 8, 16 or 'full' (cell expand=c2,f2=residual and 1 more)"
     )
 
 
