@@ -4,16 +4,14 @@ import logging
 import resource
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from awlab import build, complexity
+from awlab import complexity
 from awlab.data.classification import ClassificationData
-from awlab.nn.sync_batch_norm import synchronise
 from awlab.record.claim import claim
 from awlab.record.environment import record_attempt, versions
 from awlab.record.record import Result, best_of, read_validations, write_result
@@ -29,11 +27,12 @@ from awlab.train.failure import classify, tell
 from awlab.train.guard import Guard
 from awlab.train.json_lines import JSONLinesLogger
 from awlab.train.mirror import Mirror, open_mirror
+from awlab.train.parts import build_module, prepare_data
 from awlab.train.progress import Watch
 from awlab.train.quiet import deterministic, logged
 from awlab.train.ranks import Ranks
 from awlab.train.signals import PREEMPTED, StopError, StopSignals
-from awlab.train.trainer import averaging, build_trainer, check_precision
+from awlab.train.trainer import averaging, build_trainer
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,8 +69,8 @@ class Session:
         """
         with ExitStack() as stack:
             stack.enter_context(deterministic())
-            data = self._data()
-            module = self._module(data.train_size)
+            data = prepare_data(self.experiment, self._division)
+            module = build_module(self.experiment, self.devices, train_size=data.train_size)
             attempt = self._open(stack)
             stop = stack.enter_context(StopSignals())
             try:
@@ -84,37 +83,6 @@ class Session:
                 if self.leads:
                     self.directory.fail(classify(error), tell(error))
                 raise
-
-    def _data(self) -> ClassificationData:
-        spec, runtime = self.experiment, self.experiment.runtime
-        data = build.build_data(
-            spec.data,
-            root=Path(runtime.data_root),
-            batch_size=self._division.images,
-            seed=spec.seed,
-            workers=runtime.workers,
-            download=runtime.download,
-        )
-        data.prepare_data()
-        data.setup("fit")  # Complain before anything is written.
-        return data
-
-    def _module(self, train_size: int) -> ClassificationModule:
-        network = build.network(self.experiment)
-        training, runtime = self.experiment.training, self.experiment.runtime
-        check_precision(training, self.devices)
-        if training.sync_batchnorm and self.devices.count > 1:
-            on_gpu = self.devices.kind == "gpu"
-            convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu else synchronise
-            network = convert(network)
-        last = runtime.channels_last
-        return ClassificationModule(
-            network,
-            training,
-            num_classes=self.experiment.data.num_classes,
-            train_size=train_size,
-            channels_last=self.devices.kind == "gpu" if last == "auto" else last,
-        )
 
     @property
     def _division(self) -> Division:

@@ -1,0 +1,95 @@
+"""The smoke test of an experiment: two optimizer steps, before hours are spent on all of them."""
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
+from awlab.spec.experiment import Experiment
+from awlab.train.devices import choose_devices, divide
+from awlab.train.failure import Failure, classify, tell
+from awlab.train.parts import build_module, prepare_data
+from awlab.train.quiet import deterministic, logged
+from awlab.train.trainer import averaging, build_trainer
+
+STEPS = 2
+Batch = tuple[Tensor, Tensor]
+
+
+def smoke(experiment: Experiment, devices: int = 1) -> tuple[Failure, str] | None:
+    """Train two optimizer steps on random images, and validate; nothing is written.
+
+    The data are prepared as for a run, so that what is missing is missed or fetched now.
+
+    Args:
+        experiment: What to try.
+        devices: That a run of it has; this process takes one device and its part of a batch.
+
+    Returns:
+        The class of failure and the whole story; None when all is well.
+
+    Raises:
+        InputError: When the experiment cannot be run as it is.
+    """
+    try:
+        with logged(None), deterministic():
+            _smoke(experiment, devices)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 a plugin may raise anything
+        return classify(error), tell(error)
+    return None
+
+
+def _smoke(experiment: Experiment, devices: int) -> None:
+    training, runtime = experiment.training, experiment.runtime
+    alone = runtime.model_copy(update={"devices": 1})
+    device = choose_devices(alone, world_size=None, local_size=None)
+    division = divide(
+        training.batch_size, devices=devices, max_images=runtime.max_images_per_device
+    )
+    data = prepare_data(experiment, division)
+    module = build_module(experiment, device, train_size=data.train_size)
+    trainer = build_trainer(
+        training,
+        RunDirectory.of(experiment),
+        devices=device,
+        ranks=None,
+        division=division,
+        loggers=[],
+        callbacks=[_Stop(), *averaging(training)],
+    )
+    batch = _random_batch(experiment, division.images)
+    train, val = _loader(batch, STEPS * division.accumulation), _loader(batch, 1)
+    trainer.fit(module, train_dataloaders=train, val_dataloaders=val)
+    assert trainer.global_step == STEPS
+
+
+class _Stop(Callback):
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = True
+
+
+class _Repeated(Dataset[Batch]):
+    def __init__(self, batch: Batch, count: int) -> None:
+        self.batch = batch
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.batch
+
+
+def _loader(batch: Batch, count: int) -> DataLoader[Batch]:
+    return DataLoader(_Repeated(batch, count), batch_size=None)
+
+
+def _random_batch(experiment: Experiment, images: int) -> Batch:
+    data = experiment.data
+    shape = (images, data.channels, data.image_size, data.image_size)
+    return torch.randn(shape), torch.randint(data.num_classes, (images,))
