@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from awlab.nn.augmented_conv import ConvFactory as ConvFactory
 from awlab.nn.location import inside
-
-ConvFactory = Callable[..., nn.Module]
-"""Called as `nn.Conv2d`: (in_channels, out_channels, kernel_size, stride=, padding=, bias=)."""
 
 AttentionFactory = Callable[[int], nn.Module]
 """Called with the channels of the activations; `nn.Identity` is no attention."""
