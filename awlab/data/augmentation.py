@@ -70,13 +70,14 @@ def rotate(images: Tensor, angles: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     device = images.device
-    y = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
+    # In half widths and half heights from the centre, as grid_sample wants without aligned corners.
     x = torch.arange(width, device=device) - (width - 1) / 2
-    turn = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
-    origin = turn[:, None, None] * torch.complex(*torch.broadcast_tensors(x, y))
-    # grid_sample without aligned corners measures from the centre in half widths and half heights.
-    half_sizes = torch.tensor([width / 2, height / 2]).to(device, non_blocking=True)
-    grid = torch.view_as_real(origin) / half_sizes
+    y = (torch.arange(height, device=device) - (height - 1) / 2)[:, None]
+    cos = angles.cos().float()[:, None, None]
+    sin = angles.sin().float()[:, None, None]
+    grid_x = cos * x * (2 / width) - sin * y * (2 / width)
+    grid_y = sin * x * (2 / height) + cos * y * (2 / height)
+    grid = torch.stack((grid_x, grid_y), dim=1).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, align_corners=False)
 
 
@@ -96,4 +97,4 @@ class Normalize:
         """Return float32 images of the same shape."""
         mean = self.mean.to(images.device, non_blocking=True)
         std = self.std.to(images.device, non_blocking=True)
-        return (images - mean).div_(std)
+        return images.to(torch.float32, copy=True).sub_(mean).div_(std)
