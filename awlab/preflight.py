@@ -1,5 +1,6 @@
 """Build every cell of a plan on the meta device, before an hour is spent on any."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,9 @@ from awlab import build
 from awlab.complexity import Profile, profile_network
 from awlab.fingerprint import fingerprint
 from awlab.plan import Cell, Plan
+from awlab.plan.networks import Network, merge_equal
 from awlab.spec.errors import InputError, Problem, SpecError
 from awlab.spec.experiment import NOT_IDENTITY, Experiment
-
-SAME_NETWORK = "builds the same network"
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Preflight:
     Attributes:
         plan: Cells that build the same network and train it alike share their runs.
         profiles: Parameters and MACs by cell; excluded cells have none.
+        networks: What of them can be kept and sent to other processes.
     """
 
     plan: Plan
     profiles: Mapping[str, Profile]
+    networks: Mapping[str, Network]
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,14 @@ def preflight(plan: Plan) -> Preflight:
         SpecError: With every cell whose network cannot be built or trained, and why.
     """
     built = _build([cell for cell in plan.cells if cell.excluded is None])
-    alike: dict[str, list[Cell]] = {}
-    for cell in plan.cells:
-        if cell.excluded is None and cell.same_as is None:
-            alike.setdefault(_meaning(cell, built[cell.name].fingerprint), []).append(cell)
-    same: dict[str, str] = {}
-    for cells in alike.values():
-        first = max(cells, key=_finished)
-        same |= {cell.name: first.name for cell in cells if cell is not first}
+    networks = {name: _network(plan[name], one) for name, one in built.items()}
     profiles = {name: one.profile for name, one in built.items()}
-    return Preflight(plan.merge(same, SAME_NETWORK), profiles)
+    return Preflight(merge_equal(plan, networks), profiles, networks)
+
+
+def build_networks(plan: Plan) -> dict[str, Network]:
+    """The networks of a plan, for a process that must not import torch: see `preflight`."""
+    return dict(preflight(plan).networks)
 
 
 def _build(cells: Iterable[Cell]) -> dict[str, _Built]:
@@ -107,6 +107,12 @@ def _built(experiment: Experiment, device: str, batch: int) -> _Built:
     return _Built(profile, fingerprint(network))
 
 
+def _network(cell: Cell, built: _Built) -> Network:
+    total = built.profile.total
+    meaning = hashlib.sha256(_meaning(cell, built.fingerprint).encode()).hexdigest()
+    return Network(total.parameters, total.macs / 1e9, meaning)
+
+
 def _meaning(cell: Cell, structure: str | None) -> str:
     """Equal for cells that build the same network and train it alike."""
     experiment = cell.runs[0].experiment
@@ -118,10 +124,6 @@ def _meaning(cell: Cell, structure: str | None) -> str:
 def _words(experiment: Experiment, without: Iterable[str] = ()) -> str:
     meaning = experiment.model_dump(mode="json", exclude={*NOT_IDENTITY, *without})
     return json.dumps(meaning, sort_keys=True)
-
-
-def _finished(cell: Cell) -> int:
-    return sum(run.state == "finished" for run in cell.runs)
 
 
 def _problem(reason: str, cells: list[str]) -> Problem:

@@ -7,7 +7,7 @@ from torch import nn
 from awlab import build
 from awlab.plan import plan
 from awlab.plan.runs import BATCH_DEPENDENT
-from awlab.preflight import preflight
+from awlab.preflight import build_networks, preflight
 from awlab.spec.ablation import Ablation
 from awlab.spec.attention import Attention
 from awlab.spec.errors import SpecError
@@ -135,7 +135,10 @@ def test_cells_that_already_share_runs_follow(tmp_path):
     axes = {"expand": {"path": "model.conv.expand", "values": values}}
     unmerged = planned(tmp_path, axes, "a", WIDE | {"conv_stages": [1]})
     assert unmerged["c"].same_as == "b"
-    merged = preflight(unmerged).plan
+    found = preflight(unmerged)
+    merged = found.plan
+    assert {network.meaning for network in found.networks.values()} == {found.networks["a"].meaning}
+    assert build_networks(unmerged) == found.networks
     assert (merged["b"].same_as, merged["c"].same_as) == ("a", "a")
     assert len(merged.runs) == 2
 
