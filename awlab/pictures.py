@@ -67,6 +67,6 @@ def overlay(image: Pixels, cam: NDArray[np.float32], side: int = SIDE) -> Image.
     heat = Image.fromarray(np.asarray(cam, np.float32)).resize(base.size, Image.Resampling.BICUBIC)
     strength = np.clip(np.asarray(heat), 0, 1)
     colours = heat_colours()[np.round(255 * strength).astype(np.uint8)]
-    opacity = OPACITY * np.sqrt(strength)[..., None]
+    opacity = OPACITY * strength[..., None]
     grey = np.asarray(base.convert("L"), np.float32)[..., None]
     return Image.fromarray(np.round((1 - opacity) * grey + opacity * colours).astype(np.uint8))

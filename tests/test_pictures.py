@@ -44,10 +44,12 @@ def test_overlay_without_evidence_is_the_grey_image(image):
     assert np.array_equal(laid, np.asarray(picture(image).convert("L").convert("RGB")))
 
 
-def test_overlay_at_the_strongest_evidence_is_mostly_the_last_colour(image):
-    laid = np.asarray(overlay(image, np.ones((32, 32), np.float32))).astype(float)
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+def test_overlay_covers_in_proportion_to_the_evidence(image, strength):
+    laid = np.asarray(overlay(image, np.full((32, 32), strength, np.float32))).astype(float)
     grey = np.asarray(picture(image).convert("L")).astype(float)[..., None]
-    expected = OPACITY * heat_colours()[255] + (1 - OPACITY) * grey
+    opacity = OPACITY * strength
+    expected = opacity * heat_colours()[round(255 * strength)] + (1 - opacity) * grey
     assert np.abs(laid - expected).max() <= 0.51
 
 

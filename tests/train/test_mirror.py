@@ -203,9 +203,9 @@ def test_nothing_lies_outside_the_run_directory(offline, home):
     assert "WANDB_DATA_DIR" not in os.environ
 
 
-def test_wandb_sync_delivers_an_offline_run_whole(offline, server):
+def test_wandb_sync_delivers_an_offline_run_whole(offline, server, tmp_path):
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(offline[0].wandb)]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)  # it leaves logs
     (run,) = server.runs.values()
     assert len(run["history"]) == STEPS + 2
     assert list(server.artifacts.values()) == [True]
