@@ -88,20 +88,19 @@ def check(augment: Augment) -> None:
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     keys = fold(0, 0, torch.arange(len(images)))
     ours = augment(pixels, keys)
-    drawn = zip(
-        *(below(keys, stream, 2 * PADDING + 1) for stream in (Stream.CROP_TOP, Stream.CROP_LEFT)),
-        below(keys, Stream.FLIP, 2),
-        (uniform(keys, Stream.ROTATION) * 2 - 1) * augment.rotation,
-        strict=True,
-    )
-    for image, out, (top, left, flip, angle) in zip(pixels, ours, drawn, strict=True):
-        theirs = F.crop(F.pad(image, [PADDING]), int(top), int(left), 32, 32)
+    offsets = 2 * PADDING + 1
+    windows = below(keys, Stream.WINDOW, 2 * offsets**2).tolist()
+    angles = ((uniform(keys, Stream.ROTATION) * 2 - 1) * augment.rotation).tolist()
+    for image, out, window, angle in zip(pixels, ours, windows, angles, strict=True):
+        rest, flip = divmod(window, 2)
+        top, left = divmod(rest, offsets)
+        theirs = F.crop(F.pad(image, [PADDING]), top, left, 32, 32)
         theirs = F.hflip(theirs) if flip else theirs
         if not augment.rotation:
             assert torch.equal(out, theirs)
             continue
         bilinear = transforms.InterpolationMode.BILINEAR
-        turned = F.rotate(theirs.float(), float(angle), interpolation=bilinear)
+        turned = F.rotate(theirs.float(), angle, interpolation=bilinear)
         # Inside; at the border torchvision has its own way to fill in.
         inside = (slice(None), slice(6, -6), slice(6, -6))
         torch.testing.assert_close(out[inside], turned[inside], rtol=0, atol=0.05)

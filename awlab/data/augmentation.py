@@ -44,15 +44,15 @@ class Augment:
 
     def _crop(self, images: Tensor, keys: Tensor) -> Tensor:
         height, width = images.shape[2:]
-        padding = self.crop_padding
-        top = below(keys, Stream.CROP_TOP, 2 * padding + 1)[:, None]
-        left = below(keys, Stream.CROP_LEFT, 2 * padding + 1)[:, None]
+        padding, offsets = self.crop_padding, 2 * self.crop_padding + 1
+        # One number for each image tells where its window begins and whether it is mirrored.
+        window = below(keys, Stream.WINDOW, 2 * offsets**2)[:, None]
+        top, left, mirrored = window // (2 * offsets), window // 2 % offsets, window % 2
         rows = top + torch.arange(height, device=keys.device)
         column = torch.arange(width, device=keys.device)
-        columns = left + column
         if self.horizontal_flip:
-            mirrored = below(keys, Stream.FLIP, 2).bool()[:, None]
-            columns = torch.where(mirrored, left + column.flip(0), columns)
+            column = torch.where(mirrored == 1, column.flip(0), column)
+        columns = left + column
         padded = F.pad(images, (padding,) * 4)
         # One gather crops and mirrors: it is the slowest operation of the pipeline on a CPU.
         index = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).flatten(1)
@@ -91,10 +91,10 @@ class Normalize:
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean = 255 * torch.tensor(mean)[:, None, None]
-        self.std = 255 * torch.tensor(std)[:, None, None]
+        self.scale = 1 / (255 * torch.tensor(std)[:, None, None])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 images of the same shape."""
         mean = self.mean.to(images.device, non_blocking=True)
-        std = self.std.to(images.device, non_blocking=True)
-        return images.to(torch.float32, copy=True).sub_(mean).div_(std)
+        scale = self.scale.to(images.device, non_blocking=True)
+        return images.to(torch.float32, copy=True).sub_(mean).mul_(scale)

@@ -47,23 +47,16 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
         self.augment = augment
         self.seed = seed
         self.device = device
-        self._read = DataLoader(
-            _Reader(self.images, None if augment is None else seed),
-            sampler=batches,
-            batch_size=None,
-            collate_fn=_as_it_is,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=workers > 0 and device.type == "cuda",
-            # Each iteration draws a number, by default from the generator that dropout uses.
-            generator=torch.Generator(),
-        )
+        self._reader = _Reader(self.images, None if augment is None else seed)
+        self._processes = self._start(workers) if workers else None
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return map(self._finish, iter(self._read))
+        if self._processes is None:
+            return map(self._finish, map(self._reader.__getitem__, iter(self.batches)))
+        return map(self._finish, iter(self._processes))
 
     def state_dict(self) -> dict[str, Any]:
         """Tell Lightning that the order resumes: there is nothing to store for that."""
@@ -71,6 +64,19 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the empty state back."""
+
+    def _start(self, workers: int) -> DataLoader:
+        return DataLoader(
+            self._reader,
+            sampler=self.batches,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            num_workers=workers,
+            persistent_workers=True,
+            pin_memory=self.device.type == "cuda",
+            # Each iteration draws a number, by default from the generator that dropout uses.
+            generator=torch.Generator(),
+        )
 
     def _finish(self, item: "tuple[Batch, Tensor | DataError]") -> tuple[Tensor, Tensor]:
         batch, pixels = item
@@ -95,7 +101,7 @@ class _Reader(Dataset):
 
     def __getitem__(self, batch: Batch) -> tuple[Batch, Tensor | DataError]:
         keys = None
-        if self.seed is not None:
+        if self.seed is not None and not self.images.in_memory:
             keys = fold(self.seed, batch.epoch, torch.tensor(batch.indices))
         try:
             return batch, self.images.read(batch.indices, keys)

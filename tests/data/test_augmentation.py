@@ -25,9 +25,9 @@ def test_crop_and_flip_equal_their_definition():
     batch, keys = images(), fold(0, 0, torch.arange(64))
     changed = Augment(crop_padding=3, horizontal_flip=True)(batch, keys)
     assert changed.dtype == torch.uint8
-    tops, lefts = below(keys, Stream.CROP_TOP, 7), below(keys, Stream.CROP_LEFT, 7)
-    flips = below(keys, Stream.FLIP, 2)
-    for image, out, top, left, flip in zip(batch, changed, tops, lefts, flips, strict=True):
+    for image, out, window in zip(batch, changed, below(keys, Stream.WINDOW, 98), strict=True):
+        rest, flip = divmod(window.item(), 2)
+        top, left = divmod(rest, 7)
         padded = torch.zeros(3, 12 + 6, 10 + 6, dtype=torch.uint8)
         padded[:, 3:15, 3:13] = image
         expected = padded[:, top : top + 12, left : left + 10]

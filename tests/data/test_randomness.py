@@ -28,8 +28,8 @@ def test_parts_are_folded_one_after_the_other():
 
 def test_uniform_is_the_upper_53_bits():
     keys = fold(5, torch.arange(4000))
-    numbers = uniform(keys, Stream.FLIP)
-    exact = [(splitmix64((k + Stream.FLIP) & MASK) >> 11) / 2**53 for k in keys.tolist()]
+    numbers = uniform(keys, Stream.ROTATION)
+    exact = [(splitmix64((k + Stream.ROTATION) & MASK) >> 11) / 2**53 for k in keys.tolist()]
     assert numbers.dtype == torch.float64
     assert numbers.tolist() == exact
     assert abs(numbers.mean() - 0.5) < 0.02
@@ -39,7 +39,7 @@ def test_uniform_is_the_upper_53_bits():
 
 @pytest.mark.parametrize("bound", [1, 2, 9, 1000])
 def test_below_stays_below_and_reaches_everything(bound):
-    numbers = below(fold(1, torch.arange(20_000)), Stream.CROP_TOP, bound)
+    numbers = below(fold(1, torch.arange(20_000)), Stream.WINDOW, bound)
     assert set(numbers.tolist()) == set(range(bound))
     counts = numbers.bincount().double()
     # Chi-squared: mean bound - 1, variance 2 (bound - 1); six deviations is never by chance.
