@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 
-import wandb
 from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.experiment import Experiment

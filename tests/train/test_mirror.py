@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import wandb
 from PIL import Image
 
-import wandb
 from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
