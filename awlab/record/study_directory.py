@@ -18,6 +18,7 @@ class StudyDirectory:
         self.log = self.path / "log.txt"
         self.networks = self.path / "networks.json"
         self.managers = self.path / "managers"
+        self.report = self.path / "report"
 
     @classmethod
     def of(cls, ablation: Ablation) -> "StudyDirectory":

@@ -5,7 +5,6 @@ from statistics import median
 
 from awlab.plan import Cell, Plan, Run
 from awlab.plan.bill import metric_of
-from awlab.plan.design import design
 from awlab.record.record import Result, read_result
 from awlab.report.results import CellFacts, Results
 from awlab.spec.errors import InputError, did_you_mean
@@ -112,18 +111,18 @@ def _facts(
     stand_ins: Mapping[str, str],
     outcomes: Mapping[str, Sequence[tuple[int, Outcome]]],
 ) -> dict[str, CellFacts]:
-    papers = design(plan.ablation).paper
     return {
         name: _facts_of(
             plan[name],
             [found for _, found in outcomes[other] if isinstance(found, Result)],
-            _printed(plan.ablation.paper.get(papers.get(name, "")), plan.ablation.metric.name),
+            plan.ablation.metric.name,
         )
         for name, other in stand_ins.items()
     }
 
 
-def _facts_of(cell: Cell, results: Sequence[Result], published: float | None) -> CellFacts:
+def _facts_of(cell: Cell, results: Sequence[Result], metric: str) -> CellFacts:
+    published = _printed(cell.paper, metric)
     if not results:
         return CellFacts(published=published)
     batch = cell.runs[0].experiment.training.batch_size

@@ -19,10 +19,17 @@ FACTS: Mapping[str, Callable[[CellFacts], float | None]] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One text; bold only where a cell is shown to be better than the baseline."""
+    """One text.
+
+    Attributes:
+        text: As people read it.
+        bold: Only where a cell is shown to be better than the baseline.
+        value: The number that the text says; None where rows are sorted by the text itself.
+    """
 
     text: str
     bold: bool = False
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,20 @@ class Grid:
     notes: tuple[str, ...]
 
 
+def _nothing(_: CellSummary) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class _Column:
     title: str
     text: Callable[[CellSummary], str]
+    value: Callable[[CellSummary], float | None] = _nothing
     alignment: Alignment = "right"
     bold: bool = False
+
+    def entry(self, cell: CellSummary) -> Entry:
+        return Entry(self.text(cell), self.bold and _is_better(cell), self.value(cell))
 
 
 def grid(results: Results) -> Grid:
@@ -51,10 +66,7 @@ def grid(results: Results) -> Grid:
     Axes on which all cells agree go to the caption; facts that no cell has get no column.
     """
     columns = [*_labels(results), *_measured(results), *_published(results), *_facts(results)]
-    rows = (
-        tuple(Entry(column.text(cell), column.bold and _is_better(cell)) for column in columns)
-        for cell in results.cells
-    )
+    rows = (tuple(column.entry(cell) for column in columns) for cell in results.cells)
     return Grid(
         caption=_caption(results),
         header=tuple(column.title for column in columns),
@@ -76,46 +88,67 @@ def _caption(results: Results) -> str:
 
 def _labels(results: Results) -> Iterator[_Column]:
     for axis in results.varied_labels(results.comparison.baseline):
-        yield _Column(axis, lambda cell, of=axis: results.labels_of(cell.name)[of], "left")
+        yield _Column(
+            axis, lambda cell, of=axis: results.labels_of(cell.name)[of], alignment="left"
+        )
 
 
 def _measured(results: Results) -> Iterator[_Column]:
+    def mean(cell: CellSummary) -> str:
+        return wording.with_interval(cell.sample, results)
+
     def difference(cell: CellSummary) -> str:
         if cell.difference is None:
             return wording.NOTHING
         return wording.with_interval(cell.difference.paired.sample, results, signed=True)
 
     def p(cell: CellSummary) -> str:
-        if cell.difference is None:
-            return wording.NOTHING
-        return wording.p_value(cell.difference.holm_p)
+        value = _p(cell)
+        return wording.NOTHING if value is None else wording.p_value(value)
 
-    def mean(cell: CellSummary) -> str:
-        return wording.with_interval(cell.sample, results)
-
-    yield _Column("n", wording.runs)
-    yield _Column(results.metric, mean, bold=True)
-    yield _Column("difference (pp)" if results.is_percent else "difference", difference)
-    yield _Column("p (Holm)", p)
-    yield _Column("verdict", lambda cell: wording.verdict(cell, results), "left")
+    title = "difference (pp)" if results.is_percent else "difference"
+    yield _Column("n", wording.runs, lambda cell: cell.sample.n)
+    yield _Column(results.metric, mean, lambda cell: cell.sample.mean, bold=True)
+    yield _Column(title, difference, _difference)
+    yield _Column("p (Holm)", p, _p)
+    yield _Column("verdict", lambda cell: wording.verdict(cell, results), alignment="left")
 
 
 def _published(results: Results) -> Iterator[_Column]:
+    def published(cell: CellSummary) -> float | None:
+        return results.facts_of(cell.name).published
+
+    def difference(cell: CellSummary) -> float | None:
+        return results.published_difference(cell.name)
+
     def text(value: float | None, *, signed: bool = False) -> str:
         return wording.NOTHING if value is None else wording.number(value, results, signed=signed)
 
-    def difference(cell: CellSummary) -> str:
-        return text(results.published_difference(cell.name), signed=True)
-
-    if any(results.facts_of(cell.name).published is not None for cell in results.cells):
-        yield _Column("paper", lambda cell: text(results.facts_of(cell.name).published))
-        yield _Column("paper's difference", difference)
+    if any(published(cell) is not None for cell in results.cells):
+        yield _Column("paper", lambda cell: text(published(cell)), published)
+        yield _Column(
+            "paper's difference", lambda cell: text(difference(cell), signed=True), difference
+        )
 
 
 def _facts(results: Results) -> Iterator[_Column]:
-    for title, value in FACTS.items():
-        if any(value(results.facts_of(cell.name)) is not None for cell in results.cells):
-            yield _Column(title, lambda cell, of=value: _digits(of(results.facts_of(cell.name))))
+    for title, of_facts in FACTS.items():
+
+        def value(
+            cell: CellSummary, of: Callable[[CellFacts], float | None] = of_facts
+        ) -> float | None:
+            return of(results.facts_of(cell.name))
+
+        if any(value(cell) is not None for cell in results.cells):
+            yield _Column(title, lambda cell, of=value: _digits(of(cell)), value)
+
+
+def _difference(cell: CellSummary) -> float | None:
+    return None if cell.difference is None else cell.difference.paired.sample.mean
+
+
+def _p(cell: CellSummary) -> float | None:
+    return None if cell.difference is None else cell.difference.holm_p
 
 
 def _is_better(cell: CellSummary) -> bool:

@@ -10,6 +10,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 NOTHING = "\N{EN DASH}"
+DOT = "\N{MIDDLE DOT}"
 LISTED_SEEDS = 8
 
 
@@ -18,6 +19,11 @@ def labels(of_axes: Mapping[str, str]) -> str:
     if len(of_axes) == 1:
         return next(iter(of_axes.values()))
     return ", ".join(f"{axis}={label}" for axis, label in of_axes.items())
+
+
+def short(name: str, results: Results) -> str:
+    """A cell in a figure: its labels alone, in the order of the axes."""
+    return f" {DOT} ".join(results.varied_labels(name).values())
 
 
 def number(value: float, results: Results, *, signed: bool = False) -> str:
@@ -55,12 +61,20 @@ def verdict(cell: CellSummary, results: Results) -> str:
     if cell.name in results.same_as:
         return f"same network as {labels(results.varied_labels(results.same_as[cell.name]))}"
     if cell.name == results.comparison.baseline:
-        return f"baseline ({_missing(cell)})" if cell.missing else "baseline"
+        return f"baseline ({missing(cell)})" if cell.missing else "baseline"
     if cell.missing:
-        return f"not tested: {_missing(cell)}"
+        return f"not tested: {missing(cell)}"
     if cell.difference is None:
         return "not tested: the baseline lacks seeds"
     return _of_difference(cell.difference, results)
+
+
+def missing(cell: CellSummary) -> str:
+    """Which seeds have no number, and why."""
+    by_reason: dict[str, list[int]] = {}
+    for seed, reason in cell.missing.items():
+        by_reason.setdefault(reason, []).append(seed)
+    return ", ".join(f"{_seeds(seeds)} {reason}" for reason, seeds in by_reason.items())
 
 
 def notes(results: Results) -> Iterator[str]:
@@ -123,13 +137,6 @@ def _of_difference(difference: Difference, results: Results) -> str:
         return f"{word} (equal in every seed)"
     unit = " pp" if results.is_percent else ""
     return f"{word} (could only see {AT_LEAST} {number(difference.could_see, results)}{unit})"
-
-
-def _missing(cell: CellSummary) -> str:
-    by_reason: dict[str, list[int]] = {}
-    for seed, reason in cell.missing.items():
-        by_reason.setdefault(reason, []).append(seed)
-    return ", ".join(f"{_seeds(seeds)} {reason}" for reason, seeds in by_reason.items())
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -105,4 +105,4 @@ def _effect(
 
 
 def _spell(factors: Iterable[str], levels: tuple[str, ...]) -> str:
-    return ", ".join(f"{factor}={level}" for factor, level in zip(factors, levels, strict=True))
+    return ",".join(f"{factor}={level}" for factor, level in zip(factors, levels, strict=True))

@@ -15,4 +15,5 @@ def test_it_lies_beside_the_runs(tmp_path):
     data = {"name": "rates", "base": base, "axes": axes, "baseline": 0.1}
     directory = StudyDirectory.of(parse(Ablation, data))
     assert directory.path == tmp_path / "studies" / "rates"
+    assert directory.report == tmp_path / "studies" / "rates" / "report"
     assert not directory.path.exists()

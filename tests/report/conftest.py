@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from awlab.plan import Plan, Run, plan
 from awlab.record.record import Epoch, Result, write_result
@@ -105,6 +106,25 @@ def finish() -> Callable[..., RunDirectory]:
         }
         write_result(directory, Result(**(result | changes)))
         return directory
+
+    return leave
+
+
+@pytest.fixture
+def explain() -> Callable[..., None]:
+    """Leave behind what a run leaves that explained images: a grey input and a red overlay."""
+
+    def leave(run: Run, *entries: dict[str, Any]) -> None:
+        folder = RunDirectory(run.path).gradcam
+        folder.mkdir()
+        images = []
+        for k, entry in enumerate(entries):
+            names = {"image": f"{k:03d}-input.png", "overlay": f"{k:03d}-overlay.png"}
+            for name, colour in zip(names.values(), ("grey", "red"), strict=True):
+                Image.new("RGB", (208, 104), colour).save(folder / name)
+            paths = {key: f"/elsewhere/{name}" for key, name in names.items()}
+            images.append({"source": k, "truth": "cat", "confidence": 0.5} | paths | entry)
+        (folder / "explanations.json").write_text(json.dumps({"layer": "l", "images": images}))
 
     return leave
 

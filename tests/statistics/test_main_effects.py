@@ -65,9 +65,9 @@ def test_what_is_missing_is_named_and_only_its_effects_are_lost() -> None:
     found = study(**{"aa+se": {0: 27.0}})
     levels = {name: level for name, level in LEVELS.items() if name != "aw+se"}
     aw, aa, se = main_effects(found, levels)
-    assert (aw.paired, aw.missing) == (None, ("conv=aw, gate=se",))
+    assert (aw.paired, aw.missing) == (None, ("conv=aw,gate=se",))
     assert (aa.paired, aa.missing) == (None, ("aa+se",))
-    assert (se.paired, se.missing) == (None, ("conv=aw, gate=se", "aa+se"))
+    assert (se.paired, se.missing) == (None, ("conv=aw,gate=se", "aa+se"))
     pairs = {name: level for name, level in LEVELS.items() if level["conv"] != "aa"}
     assert all(effect.paired is not None for effect in main_effects(found, pairs))
 

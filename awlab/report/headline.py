@@ -1,0 +1,125 @@
+"""The answer of a study in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from awlab.report import wording
+from awlab.report.results import Results
+from awlab.statistics import CellSummary, Verdict
+
+MOST_NAMED = 3
+SPLITS = {"test": "test set", "val": "validation set"}
+METRICS = {"top1_error": "top-1 error", "top5_error": "top-5 error"}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What a study shows.
+
+    Attributes:
+        lead: One sentence.
+        detail: What has to be said with it, or nothing.
+        verdicts: Verdict to the cells that have it; in the order of the study.
+    """
+
+    lead: str
+    detail: str
+    verdicts: Mapping[str, Sequence[str]]
+
+
+def headline(results: Results) -> Headline:
+    """Say what a study shows, without any word that its verdicts do not carry."""
+    verdicts: dict[str, list[str]] = {str(word): [] for word in Verdict} | {"not tested": []}
+    for cell in results.comparison.cells:
+        if cell.name != results.comparison.baseline:
+            word = str(cell.difference.verdict) if cell.difference else "not tested"
+            verdicts[word].append(wording.short(cell.name, results))
+    said = {word: names for word, names in verdicts.items() if names}
+    return Headline(_lead(results), _detail(results), said)
+
+
+def metric_in_words(metric: str) -> str:
+    """`test/top1_error` is "top-1 error on the test set"."""
+    split, _, name = metric.partition("/")
+    return f"{METRICS.get(name, name.replace('_', ' '))} on the {SPLITS.get(split, split)}"
+
+
+def _lead(results: Results) -> str:
+    comparison = results.comparison
+    cells, baseline = comparison.cells, comparison[comparison.baseline]
+    if not any(cell.by_seed for cell in cells):
+        return "No run of this study is finished yet."
+    if len(cells) == 1:
+        mean = wording.with_interval(baseline.sample, results)
+        unit = " %" if results.is_percent else ""
+        return (
+            f"A single cell has nothing to be compared with: its {metric_in_words(results.metric)} "
+            f"is {mean}{unit}."
+        )
+    if baseline.missing:
+        name = wording.short(baseline.name, results)
+        reasons = wording.missing(baseline)
+        return f"Nothing can be compared yet: the baseline {name} lacks runs ({reasons})."
+    return _of_verdicts(results)
+
+
+def _of_verdicts(results: Results) -> str:
+    by_verdict = _by_verdict(results)
+    baseline = wording.short(results.comparison.baseline, results)
+    for word in (Verdict.BETTER, Verdict.WORSE):
+        if by_verdict[word]:
+            return _shown(results, by_verdict[word], word, baseline)
+    if by_verdict[Verdict.TOO_FEW_SEEDS]:
+        seeds = len(results.comparison.seeds)
+        return (
+            f"{seeds} seed{' is' if seeds == 1 else 's are'} too few to say whether any variant "
+            f"differs from {baseline}."
+        )
+    if by_verdict[Verdict.NO_DIFFERENCE_SHOWN]:
+        return f"No difference to {baseline} is shown."
+    return f"No variant can be compared with {baseline} yet: all lack runs."
+
+
+def _shown(results: Results, cells: Sequence[CellSummary], word: Verdict, baseline: str) -> str:
+    names = [wording.short(cell.name, results) for cell in cells]
+    if len(names) == 1:
+        return f"{names[0]} is {word} than {baseline}: it {_changes(results, cells[0])}."
+    if len(names) > MOST_NAMED:
+        return f"{len(names)} of {results.comparison.family} variants are {word} than {baseline}."
+    return f"{', '.join(names[:-1])} and {names[-1]} are {word} than {baseline}."
+
+
+def _detail(results: Results) -> str:
+    """Of several that are better, the one with the best mean."""
+    better = _by_verdict(results)[Verdict.BETTER]
+    if len(better) < 2:
+        return ""
+    lowest = results.comparison.direction == "min"
+    best = (min if lowest else max)(better, key=lambda cell: cell.sample.mean or 0.0)
+    return (
+        f"Of these, {wording.short(best.name, results)} has the {'lowest' if lowest else 'highest'}"
+        f" mean: it {_changes(results, best)}. Which of them is best is not tested."
+    )
+
+
+def _by_verdict(results: Results) -> dict[Verdict, list[CellSummary]]:
+    by_verdict: dict[Verdict, list[CellSummary]] = {word: [] for word in Verdict}
+    for cell in results.comparison.cells:
+        if cell.difference is not None:
+            by_verdict[cell.difference.verdict].append(cell)
+    return by_verdict
+
+
+def _changes(results: Results, cell: CellSummary) -> str:
+    assert cell.difference is not None
+    sample = cell.difference.paired.sample
+    assert sample.mean is not None
+    verb, sign = ("lowers", -1) if sample.mean < 0 else ("raises", 1)
+    unit = " pp" if results.is_percent else ""
+    text = f"{verb} the {metric_in_words(results.metric)} by "
+    text += f"{wording.number(abs(sample.mean), results)}{unit}"
+    if sample.interval is None:
+        return text
+    ends = sorted(sign * end for end in sample.interval)
+    low, high = (wording.number(end, results) for end in ends)
+    return f"{text} ({100 * results.comparison.confidence:g} % interval {low} to {high})"

@@ -1,0 +1,137 @@
+"""Where the runs of a study come from: code, versions, machines, time."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from awlab.plan import Plan
+from awlab.record.environment import read_attempts
+from awlab.record.record import Result
+from awlab.report.collect import outcome
+
+LONGEST = 300
+NO_REPOSITORY = "outside of a repository"
+MUST_AGREE = ("awlab", "working directory", "device")
+"""Facts besides versions that can change a result, or the time that it took."""
+
+
+@dataclass
+class GitState:
+    """A commit, and the hash of what differs from it."""
+
+    commit: str
+    dirty: str | None = None
+
+    def __str__(self) -> str:
+        changes = f" with uncommitted changes {self.dirty}" if self.dirty else ""
+        return f"{self.commit[:12]}{changes}"
+
+
+@dataclass
+class Attempt:
+    """A process that worked on a run, as far as it left word."""
+
+    started: str = ""
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    code: dict[str, GitState | None] = field(default_factory=dict[str, GitState | None])
+    devices: list[str] = field(default_factory=list[str])
+    platform: str = ""
+    command: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Of the finished runs of a study.
+
+    Attributes:
+        runs: How many.
+        attempts: How often they were started.
+        seconds: Spent training and validating.
+        began: Start of the first attempt, as text.
+        ended: Start of the last one.
+        versions: Library to version to number of runs.
+        facts: Code, devices, platforms, commands: to number of runs.
+    """
+
+    runs: int
+    attempts: int
+    seconds: float
+    began: str
+    ended: str
+    versions: Mapping[str, Mapping[str, int]]
+    facts: Mapping[str, Mapping[str, int]]
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What differs between runs that are compared with each other."""
+        must_agree = {name: self.facts[name] for name in MUST_AGREE if name in self.facts}
+        for name, found in {**self.versions, **must_agree}.items():
+            if len(found) > 1:
+                listed = ", ".join(f"{value} ({_runs(count)})" for value, count in found.items())
+                yield f"The runs differ in {name}: {listed}."
+
+
+_ATTEMPT = TypeAdapter(Attempt)
+
+
+def provenance(plan: Plan) -> Provenance:
+    """Sum up what finished runs say of their last attempts; what cannot be read is left out."""
+    results, attempts = [], []
+    for run in plan.runs:
+        found = outcome(run)
+        if isinstance(found, Result):
+            results.append(found)
+            attempts.append(_last(read_attempts(run.directory)))
+    versions, facts = _Counts(), _Counts()
+    for attempt in attempts:
+        versions.add(attempt.versions)
+        facts.add(_facts(attempt))
+    started = sorted(attempt.started for attempt in attempts if attempt.started)
+    return Provenance(
+        runs=len(results),
+        attempts=sum(result.attempts for result in results),
+        seconds=sum(result.seconds for result in results),
+        began=started[0] if started else "",
+        ended=started[-1] if started else "",
+        versions=versions.counts,
+        facts=facts.counts,
+    )
+
+
+class _Counts:
+    """How many runs have which value of which fact."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, facts: Mapping[str, str]) -> None:
+        for name, value in facts.items():
+            self.counts.setdefault(name, Counter())[value[:LONGEST]] += 1
+
+
+def _last(attempts: Sequence[Any]) -> Attempt:
+    try:
+        return _ATTEMPT.validate_python(attempts[-1])
+    except (ValidationError, IndexError, TypeError):
+        return Attempt()
+
+
+def _facts(attempt: Attempt) -> dict[str, str]:
+    code = {
+        name.replace("_", " "): NO_REPOSITORY if state is None else str(state)
+        for name, state in attempt.code.items()
+    }
+    devices = Counter(attempt.devices)
+    facts = code | {
+        "device": ", ".join(f"{n} x {name}" if n > 1 else name for name, n in devices.items()),
+        "platform": attempt.platform,
+        "command": " ".join(attempt.command),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"

@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from awlab.plan import Plan, Run
+from awlab.record.run_directory import RunDirectory
+from awlab.report.provenance import Provenance, provenance
+
+MakePlan = Callable[..., Plan]
+Finish = Callable[..., RunDirectory]
+
+
+@pytest.fixture
+def plan(make_plan: MakePlan, finish: Finish) -> Plan:
+    """Three of four runs are finished."""
+    for run in make_plan().runs[:3]:
+        finish(run, 10.0)
+    return make_plan()
+
+
+def change(run: Run, **attempt: Any) -> None:
+    path = run.directory.environment
+    attempts = json.loads(path.read_text())["attempts"]
+    path.write_text(json.dumps({"attempts": [*attempts, attempts[-1] | attempt]}))
+
+
+def test_finished_runs_are_summed_up(plan: Plan) -> None:
+    assert provenance(plan) == Provenance(
+        runs=3,
+        attempts=3,
+        seconds=180.0,
+        began="2026-11-22T10:00:00+00:00",
+        ended="2026-11-22T10:00:00+00:00",
+        versions={"python": {"3.11.7": 3}, "awlab": {"0.1.0": 3}, "torch": {"2.11.0": 3}},
+        facts={
+            "awlab": {"a" * 12: 3},
+            "working directory": {"outside of a repository": 3},
+            "device": {"NVIDIA H100": 3},
+            "platform": {"Linux": 3},
+            "command": {"awlab ablate study.yaml": 3},
+        },
+    )
+
+
+def test_runs_that_agree_have_no_warning(plan: Plan) -> None:
+    assert list(provenance(plan).warnings) == []
+
+
+@pytest.mark.parametrize(
+    ("attempt", "warning"),
+    [
+        (
+            {"versions": {"torch": "2.12.0"}},
+            "The runs differ in torch: 2.12.0 (1 run), 2.11.0 (2 runs).",
+        ),
+        (
+            {"code": {"awlab": {"commit": "b" * 40, "dirty": "123abc"}}},
+            (
+                f"The runs differ in awlab: {'b' * 12} with uncommitted changes 123abc (1 run), "
+                f"{'a' * 12} (2 runs)."
+            ),
+        ),
+        (
+            {"devices": ["NVIDIA H200", "NVIDIA H200"]},
+            "The runs differ in device: 2 x NVIDIA H200 (1 run), NVIDIA H100 (2 runs).",
+        ),
+    ],
+)
+def test_what_differs_between_compared_runs_is_said(
+    plan: Plan, attempt: dict[str, Any], warning: str
+) -> None:
+    change(plan.runs[0], **attempt)
+    assert list(provenance(plan).warnings) == [warning]
+
+
+def test_the_last_attempt_counts(plan: Plan) -> None:
+    for run in plan.runs[:3]:
+        change(run, started="2026-11-23T00:00:00+00:00", platform="Darwin")
+    found = provenance(plan)
+    assert found.facts["platform"] == {"Darwin": 3}
+    assert found.began == "2026-11-23T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\x00", "[]", '{"attempts": 7}', '{"attempts": []}', '{"attempts": [{"devices": 1}]}'],
+)
+def test_a_damaged_record_is_left_out(plan: Plan, text: str) -> None:
+    for run in plan.runs[:3]:
+        run.directory.environment.write_text(text)
+    found = provenance(plan)
+    assert (found.runs, found.versions, found.facts, found.began) == (3, {}, {}, "")
+
+
+def test_a_long_command_is_cut(plan: Plan) -> None:
+    change(plan.runs[0], command=["awlab", "x" * 999])
+    assert max(len(text) for text in provenance(plan).facts["command"]) == 300
+
+
+def test_nothing_finished(make_plan: MakePlan) -> None:
+    assert provenance(make_plan()) == Provenance(0, 0, 0, "", "", {}, {})
