@@ -62,7 +62,7 @@ def _class_names(folder: Path, classes: int) -> list[str]:
     if differences or len(train) != classes:
         found = f"{len(train)} class folders in train and {len(val)} in val"
         raise DataError(
-            "; ".join([f"{folder} has {found}, but data.classes says {classes}", *differences])
+            "; ".join([f"{folder} has {found}, with data.classes={classes}", *differences])
         )
     return train
 

@@ -51,7 +51,7 @@ def test_an_empty_folder_is_explained(tmp_path):
 
 
 def test_another_number_of_classes_is_refused(small_image_folder):
-    message = r"3 class folders in train and 3 in val, but data\.classes says 1000$"
+    message = r"3 class folders in train and 3 in val, with data\.classes=1000$"
     with pytest.raises(DataError, match=message):
         load(small_image_folder, classes=1000)
 
@@ -59,7 +59,7 @@ def test_another_number_of_classes_is_refused(small_image_folder):
 def test_classes_that_differ_are_named(small_image_folder):
     pets = small_image_folder / "pets"
     (pets / "val" / "fox").rename(pets / "val" / "wolf")
-    message = r"data\.classes \(=3\); 1 only in train: fox; 1 only in val: wolf"
+    message = r"data\.classes=3; 1 only in train: fox; 1 only in val: wolf"
     with pytest.raises(DataError, match=message):
         load(small_image_folder)
     for number in range(8):
