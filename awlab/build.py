@@ -15,7 +15,7 @@ from torch import nn
 
 from awlab import data
 from awlab.data import Augment, ClassificationData, Crops, DataError, ImageSet
-from awlab.models import ResNet, aa_wide_resnet, wide_resnet
+from awlab.models import MobileNet, ResNet, aa_wide_resnet, wide_resnet
 from awlab.models.initialise import initialise
 from awlab.models.stage import AttentionFactory, ConvFactory
 from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
@@ -187,6 +187,19 @@ def _(
         relative=spec.self_attention.relative,
         attention=attention_factory(spec.attention),
         **aw,
+    )
+
+
+@build_model.register
+def _(spec: model_spec.MobileNet, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
+    return MobileNet(
+        num_classes=num_classes,
+        channels=channels,
+        width=spec.width,
+        stem=spec.stem,
+        conv=conv_factory(spec.conv),
+        conv_blocks=spec.conv_blocks,
+        attention=attention_factory(spec.attention),
     )
 
 

@@ -18,6 +18,7 @@ from awlab.spec.experiment import Experiment as Experiment
 from awlab.spec.experiment import Paper as Paper
 from awlab.spec.model import AAWideResNet as AAWideResNet
 from awlab.spec.model import AWInAA as AWInAA
+from awlab.spec.model import MobileNet as MobileNet
 from awlab.spec.model import Model as Model
 from awlab.spec.model import ResNet as ResNet
 from awlab.spec.model import SelfAttention as SelfAttention

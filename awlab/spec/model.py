@@ -33,7 +33,8 @@ class ResNet(Model):
     stem: Literal["imagenet", "cifar"] = "imagenet"
     """`imagenet`: 7x7 stride 2 and max-pool; `cifar`: 3x3 stride 1."""
     stride_in: Literal["1x1", "3x3"] = "1x1"
-    """Which convolution of a bottleneck has the stride: `1x1` is v1, the paper's; `3x3` is v1.5."""
+    """Which convolution of a bottleneck has the stride: `1x1` is v1, the paper's; `3x3` is v1.5.
+    The basic blocks of depths 18 and 34 have no such choice."""
     conv: Conv | None = None
     """Takes the place of the 3x3 convolutions of the blocks."""
     conv_stages: Stages = (1, 2, 3, 4)
@@ -45,6 +46,15 @@ class ResNet(Model):
     @classmethod
     def _stages_exist(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
         return _check_stages(stages, 4)
+
+    @model_validator(mode="after")
+    def _bottlenecks_have_the_choice(self) -> "ResNet":
+        if self.stride_in == "3x3" and self.depth < 50:
+            raise ValueError(
+                f"stride_in: '3x3' would be ignored at depth {self.depth}, whose blocks have no "
+                "1x1 convolution to choose from; leave it out, or take depth 50, 101 or 152"
+            )
+        return self
 
 
 class WideResNet(Model):
@@ -79,6 +89,29 @@ def _check_wide_depth(depth: int) -> int:
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"depth (={depth}) must be 6 n + 4 with n >= 1: 10, 16, 22, 28, ...")
     return depth
+
+
+class MobileNet(Model):
+    """MobileNet v1 (Howard et al. 2017): 13 depthwise separable blocks."""
+
+    kind: Literal["mobilenet"] = "mobilenet"
+    width: float = Field(default=1.0, gt=0)
+    """Width multiplier alpha, of the channels of all layers."""
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    """`imagenet`: 3x3 stride 2; `cifar`: 3x3 stride 1."""
+    conv: Conv | None = None
+    """Takes the place of the pointwise convolutions."""
+    conv_blocks: Literal["all", "odd", "even"] = "all"
+    """Blocks in which `conv` is used, counted from 1. The paper says every second one; only `all`
+    has the parameters that its Table 1 prints."""
+    attention: Attention | None = None
+    """Placed after the activations of the depthwise and of the pointwise convolution."""
+
+    @model_validator(mode="after")
+    def _blocks_are_of_a_conv(self) -> "MobileNet":
+        if self.conv is None and self.conv_blocks != "all":
+            raise ValueError(f"conv_blocks (={self.conv_blocks!r}) would be ignored without a conv")
+        return self
 
 
 class SelfAttention(Spec):

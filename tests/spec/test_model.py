@@ -4,7 +4,15 @@ from awlab.spec.attention import CBAM, SqueezeExcitation
 from awlab.spec.conv import AWConvolution
 from awlab.spec.errors import SpecError
 from awlab.spec.load import parse
-from awlab.spec.model import AAWideResNet, AWInAA, Model, ResNet, SelfAttention, attention_dims
+from awlab.spec.model import (
+    AAWideResNet,
+    AWInAA,
+    MobileNet,
+    Model,
+    ResNet,
+    SelfAttention,
+    attention_dims,
+)
 
 
 def test_variants_are_values():
@@ -22,6 +30,23 @@ def test_depths_of_resnets(depth):
 def test_other_depths_are_refused():
     with pytest.raises(SpecError, match="depth: must be 18, 34, 50, 101 or 152, not 20"):
         parse(Model, {"kind": "resnet", "depth": 20})
+
+
+@pytest.mark.parametrize("depth", [18, 34])
+def test_basic_blocks_have_no_choice_of_stride(depth):
+    assert parse(Model, {"kind": "resnet", "depth": 50, "stride_in": "3x3"})
+    message = f"stride_in: '3x3' would be ignored at depth {depth}, whose blocks have no 1x1"
+    with pytest.raises(SpecError, match=message):
+        parse(Model, {"kind": "resnet", "depth": depth, "stride_in": "3x3"})
+
+
+def test_mobilenets():
+    data = {"kind": "mobilenet", "conv": {"kind": "aw"}, "conv_blocks": "odd"}
+    assert parse(Model, data) == MobileNet(conv=AWConvolution(), conv_blocks="odd")
+    with pytest.raises(SpecError, match=r"width: must be greater than 0\.0, not 0"):
+        parse(Model, {"kind": "mobilenet", "width": 0})
+    with pytest.raises(SpecError, match=r"conv_blocks \(='odd'\) would be ignored without a conv"):
+        parse(Model, {"kind": "mobilenet", "conv_blocks": "odd"})
 
 
 @pytest.mark.parametrize("kind", ["wide_resnet", "aa_wide_resnet"])
