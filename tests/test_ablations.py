@@ -16,11 +16,19 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "ablations").glob("*.yaml"))
 CELLS = {  # file: cells, seeds, baseline
     "aw_aa": (5, 8, "AA"),
+    "depths": (10, 9, "depth=50,conv=plain"),
     "expand_dims": (10, 9, "expand=c1,f2=residual"),
+    "paper_table1": (17, 10, "ResNet50"),
     "paper_table2": (11, 9, "ResNet50"),
     "quickstart": (4, 3, "conv=plain,attention=none"),
     "reduction": (7, 8, "r=16,r_c1=C1"),
     "stages": (6, 8, "none"),
+}
+MISPRINTED = {  # parameters that no rule gives together with those of the ResNet50 rows; ours, in M
+    "AW-ResNet101": 44.86,
+    "AW-SE-ResNet101": 49.64,
+    "AW-CBAM-ResNet101-MaxPool": 49.64,
+    "AW-CBAM-ResNet101-Spatial": 49.64,
 }
 EXTRA_PARAMETERS = {  # paper facts: over plain ResNet50, counted layer by layer
     "reduction": {
@@ -79,7 +87,10 @@ def test_printed_parameters_are_met(name):
     for cell in planned(name).cells:
         paper = cell.runs[0].experiment.paper
         if paper is not None and paper.parameters_m is not None:
-            assert round(parameters(built(cell)) / 1e6, 2) == paper.parameters_m
+            ours = round(parameters(built(cell)) / 1e6, 2)
+            assert ours == MISPRINTED.get(cell.name, paper.parameters_m)
+            assert (ours != paper.parameters_m) == (cell.name in MISPRINTED)
+            assert cell.name not in MISPRINTED or "Ours has" in (paper.note or "")
 
 
 @pytest.mark.parametrize("name", EXTRA_PARAMETERS)
@@ -97,22 +108,30 @@ def test_the_quickstart_is_that_of_one_run_made_shorter():
     assert cell.model_copy(update={"training": training}).id == alone.id
 
 
-def test_rows_of_the_paper_are_the_experiments_that_are_shipped():
-    shipped = {
-        experiment.id: experiment.paper
-        for experiment in map(load_experiment, (ROOT / "experiments").glob("*.yaml"))
-    }
-    table = planned("paper_table2")
-    for cell in table.cells:
+@pytest.fixture(scope="module")
+def shipped():
+    """What the paper prints, by the id of each experiment."""
+    files = (ROOT / "experiments").glob("*.yaml")
+    return {experiment.id: experiment.paper for experiment in map(load_experiment, files)}
+
+
+@pytest.mark.parametrize("name", ["paper_table1", "paper_table2"])
+def test_rows_of_the_paper_are_the_experiments_that_are_shipped(name, shipped):
+    for cell in planned(name).cells:
         first = cell.runs[0]
         assert first.experiment.seed == 0
         assert shipped[first.id] == first.experiment.paper
-    for name, cells in {"aw_aa": 5, "stages": 2, "reduction": 1, "expand_dims": 1}.items():
-        ids = {run.id for run in planned(name).runs} & {cell.runs[0].id for cell in table.cells}
+
+
+def test_studies_share_runs_with_table_2():
+    rows = {cell.runs[0].id for cell in planned("paper_table2").cells}
+    shared = {"aw_aa": 5, "depths": 2, "stages": 2, "reduction": 1, "expand_dims": 1}
+    for name, cells in shared.items():
+        ids = {run.id for run in planned(name).runs} & rows
         assert len(ids) == cells, name
 
 
-@pytest.mark.parametrize("name", ["aw_aa", "expand_dims", "paper_table2", "reduction", "stages"])
+@pytest.mark.parametrize("name", sorted(CELLS.keys() - {"quickstart"}))
 def test_the_seeds_are_as_many_as_the_comparisons_need(name):
     facts = power(planned(name))
     assert facts.seeds == facts.seeds_needed
