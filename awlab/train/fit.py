@@ -4,6 +4,8 @@ Torch is imported only where there is something to do, so that a finished or cla
 once.
 """
 
+import os
+
 from rich.console import Console
 
 from awlab.record.claim import ClaimedElsewhereError, living_holder
@@ -33,11 +35,15 @@ def run(experiment: Experiment, *, console: Console | None = None) -> Result | N
     follows = ranks is not None and ranks.rank > 0
     if directory.state == "finished":
         if console is not None and not follows:
-            console.print(f"{directory.path} is finished: nothing to do", highlight=False)
+            message = f"{directory.path} is finished: nothing to do"
+            console.print(message, highlight=False, soft_wrap=True)
         return None if follows else read_result(directory)
     if not follows and (holder := living_holder(directory.path)):
         raise ClaimedElsewhereError(f"{directory.path} is being executed by {holder}")
 
+    # Threads that wait for each other by spinning make a shared machine ten times slower. OpenMP
+    # reads this when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from awlab.train.devices import choose_devices
 
     devices = choose_devices(

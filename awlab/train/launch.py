@@ -1,11 +1,10 @@
 """Several ranks of one run on this machine, as children that live and die together.
 
-    python -m awlab.train.launch EXPERIMENT FAILURE [--quiet]
+    python -m awlab.train.launch EXPERIMENT FOLDER [--quiet]
 
-is one such rank.
+is one such rank, which tells its failure in a file in the folder.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -18,10 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
+from awlab.execute.mortal import die_with_parent
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import dump, load_experiment
+from awlab.train import fit
 from awlab.train.signals import CODES, StopError
 
 BAD_INPUT = 2
@@ -44,27 +47,26 @@ def run_ranks(experiment: Experiment, directory: RunDirectory, *, count: int, qu
         RankError: When a rank failed or was killed.
     """
     with tempfile.TemporaryDirectory(prefix="awlab-") as folder:
-        file, failure = Path(folder, "experiment.yaml"), Path(folder, "failure.txt")
+        file = Path(folder, "experiment.yaml")
         file.write_text(dump(experiment), encoding="utf-8")
-        command = [sys.executable, "-m", "awlab.train.launch", str(file), str(failure)]
+        command = [sys.executable, "-m", "awlab.train.launch", str(file), folder]
         processes = _start(command + ["--quiet"] * quiet, count)
         try:
             with _forwarded_signals(processes):
-                code = _wait(processes)
+                rank, code = _wait(processes)
         finally:
             _end(processes)
-        refusal = failure.read_text(encoding="utf-8") if failure.exists() else ""
+        story = _story_file(folder, rank)
+        told = story.read_text(encoding="utf-8") if story.exists() else "error\nit said nothing"
     if code in CODES.values():
         raise StopError(code)
-    if code == BAD_INPUT and refusal:
-        raise InputError(refusal)
+    if code == BAD_INPUT:
+        raise InputError(told)
     if code < 0:
-        rank = next(rank for rank, process in enumerate(processes) if process.returncode == code)
-        message = f"rank {rank} was killed by {signal.Signals(-code).name}; the others were ended"
-        directory.fail("killed", message)
-        raise RankError(message)
+        told = f"killed\nrank {rank} was killed by {signal.Signals(-code).name}"
     if code:
-        raise RankError(f"a rank failed: see {directory.error}")
+        directory.fail(*told.split("\n", maxsplit=1))
+        raise RankError(f"rank {rank} failed, the others were ended: see {directory.error}")
 
 
 def _start(command: list[str], count: int) -> _Processes:
@@ -85,20 +87,19 @@ def _start(command: list[str], count: int) -> _Processes:
     return processes
 
 
-def _wait(processes: _Processes) -> int:
-    """Wait for all ranks, or for one that fails; return the exit code that tells most."""
-    left_at = None
+def _wait(processes: _Processes) -> tuple[int, int]:
+    """Wait for all ranks, or for one that fails; return the rank and exit code that tell most."""
+    left_at = float("inf")
     while True:
-        codes = [process.poll() for process in processes]
-        failed = [code for code in codes if code not in (None, 0, *CODES.values())]
-        if failed:
-            return failed[0]
-        if None not in codes:
-            return max(code for code in codes if code is not None)
-        if any(codes):
-            left_at = left_at or time.monotonic()
-            if time.monotonic() - left_at > LEAVE_SECONDS:
-                return max(code for code in codes if code is not None)
+        codes = {rank: process.poll() for rank, process in enumerate(processes)}
+        ended = [(rank, code) for rank, code in codes.items() if code is not None]
+        for rank, code in ended:
+            if code not in (0, *CODES.values()):
+                return rank, code
+        if any(code for _, code in ended):
+            left_at = min(left_at, time.monotonic())
+        if len(ended) == len(codes) or time.monotonic() - left_at > LEAVE_SECONDS:
+            return max(ended, key=lambda pair: pair[1])
         time.sleep(0.05)
 
 
@@ -127,34 +128,33 @@ def _forwarded_signals(processes: _Processes) -> Generator[None]:
             signal.signal(number, handler)
 
 
+def _story_file(folder: str, rank: int) -> Path:
+    return Path(folder, f"rank-{rank}.txt")
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this rank when the process that started it dies; elsewhere do nothing."""
-    with suppress(OSError, AttributeError):
-        set_death_signal = 1
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
-    if os.getppid() != int(os.environ["AWLAB_PARENT"]):
-        sys.exit(1)  # It died before we asked.
-
-
 def main(arguments: Sequence[str]) -> None:
     """Be one rank."""
-    _die_with_parent()
-    file, failure, *quiet = arguments
-    from rich.console import Console
-
-    from awlab.train import fit
-
+    die_with_parent()
+    if os.getppid() != int(os.environ["AWLAB_PARENT"]):
+        sys.exit(1)  # It died before we asked.
+    file, folder, *quiet = arguments
+    story = _story_file(folder, int(os.environ["RANK"]))
     try:
         fit.run(load_experiment(file), console=None if quiet else Console())
     except InputError as error:
-        Path(failure).write_text(str(error), encoding="utf-8")
+        story.write_text(str(error), encoding="utf-8")
         sys.exit(BAD_INPUT)
+    except Exception as error:
+        from awlab.train.failure import classify, tell  # Imports torch, which may be what failed.
+
+        story.write_text(f"{classify(error)}\n{tell(error)}", encoding="utf-8")
+        raise
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from awlab.record.record import best_of, read_validations
+from awlab.record.record import best_of, read_epochs, read_validations
 from awlab.record.run_directory import RunDirectory
 from awlab.train.callbacks import Recorder
 
@@ -20,7 +20,7 @@ class Watch(Callback):
 
     Args:
         console: Where.
-        directory: Whose validations are told of.
+        directory: Of the run; its metrics are what is shown.
         recorder: Knows the speed.
     """
 
@@ -31,6 +31,7 @@ class Watch(Callback):
         self._live: tuple[Progress, TaskID] | None = None
         self._start = (0.0, 0)
         self._drawn = 0.0
+        self._errors = ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start = (time.monotonic(), trainer.global_step)
@@ -44,9 +45,8 @@ class Watch(Callback):
             console=self.console,
             transient=True,
         )
-        task = progress.add_task(
-            "", total=_steps(trainer), completed=trainer.global_step, numbers=""
-        )
+        done = trainer.global_step
+        task = progress.add_task("", total=_steps(trainer), completed=done, numbers="")
         self._live = (progress, task)
         progress.start()
 
@@ -67,17 +67,20 @@ class Watch(Callback):
         progress.update(
             task,
             completed=trainer.global_step,
-            description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
-            numbers=f"step {trainer.global_step}  loss {loss:.3f}  {self._validated()}  "
+            description=_epoch(trainer),
+            numbers=f"step {trainer.global_step}  loss {loss:.3f}  {self._errors}"
             f"{self.recorder.images_per_second:.0f} images/s",
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._errors = self._validated()
+        loss = read_epochs(self.directory)[-1].metrics["train/loss"]
         left = "" if self._live else f"  {_duration(self._seconds_left(trainer))} left"
         self.console.print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {self._validated()}  "
+            f"{_epoch(trainer)}  loss {loss:.3f}  {self._errors}"
             f"{self.recorder.images_per_second:.0f} images/s{left}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -95,18 +98,20 @@ class Watch(Callback):
 
     def _validated(self) -> str:
         validations = read_validations(self.directory)
-        if not validations:
-            return "not validated yet"
         last, best = validations[-1], best_of(validations)
         return (
             f"val error {last.metrics['val/top1_error']:.2f} %  "
-            f"best {best.metrics['val/top1_error']:.2f} % (epoch {best.epoch + 1})"
+            f"best {best.metrics['val/top1_error']:.2f} % (epoch {best.epoch + 1})  "
         )
 
     def _seconds_left(self, trainer: pl.Trainer) -> float:
         since, step = self._start
         done = trainer.global_step - step
         return (time.monotonic() - since) / max(done, 1) * (_steps(trainer) - trainer.global_step)
+
+
+def _epoch(trainer: pl.Trainer) -> str:
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
 def _steps(trainer: pl.Trainer) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from awlab import complexity
 from awlab.data.classification import ClassificationData
+from awlab.data.errors import DataError
 from awlab.record.claim import claim
 from awlab.record.environment import record_attempt, versions
 from awlab.record.record import Result, best_of, read_validations, write_result
@@ -77,8 +79,9 @@ class Session:
                 return self._work(data, module, stop, attempt)
             except SIGTERMException:  # Came before the guard listened.
                 raise StopError(PREEMPTED) from None
-            except InputError:
-                raise
+            except (InputError, DataError) as error:
+                self._withdraw(attempt)
+                raise InputError(str(error)) from error
             except Exception as error:
                 if self.leads:
                     self.directory.fail(classify(error), tell(error))
@@ -103,6 +106,11 @@ class Session:
         self.directory.error.unlink(missing_ok=True)
         sweep(self.directory.checkpoints)
         return record_attempt(self.directory, self.devices.names())
+
+    def _withdraw(self, attempt: int) -> None:
+        """Leave nothing behind of a run that could not begin."""
+        if attempt == 1 and not any(self.directory.checkpoints.glob("*.ckpt")):
+            shutil.rmtree(self.directory.path)
 
     def _work(
         self,
@@ -202,7 +210,7 @@ class Session:
     def _say(self, message: str) -> None:
         _LOG.info(message)
         if self.console is not None and self.leads:
-            self.console.print(message, highlight=False)
+            self.console.print(message, highlight=False, soft_wrap=True)
 
 
 def _peak_memory_bytes(devices: Devices) -> int:

@@ -1,18 +1,13 @@
-import json
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
 from rich.console import Console
 
-from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import read_attempts
 from awlab.record.record import read_metrics, read_result, read_validations
 from awlab.record.run_directory import RunDirectory
-from awlab.spec.errors import InputError
 from awlab.train import fit
 from awlab.train.callbacks import StepSeed
 from awlab.train.guard import DivergedError

@@ -1,0 +1,121 @@
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
+from awlab.spec.load import load_experiment
+from awlab.train import fit, launch
+from awlab.train.launch import RankError, run_ranks
+from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError
+
+
+@pytest.fixture
+def pretend(tiny, tmp_path, monkeypatch):
+    """Start a shell script as each rank; its arguments are -m awlab.train.launch FILE FAILURE."""
+
+    def run(script, count=2, *, quiet=True):
+        interpreter = tmp_path / "python"
+        interpreter.write_text("#!/bin/sh\n" + script)
+        interpreter.chmod(0o755)
+        monkeypatch.setattr(launch.sys, "executable", str(interpreter))
+        experiment = tiny()
+        directory = RunDirectory.of(experiment)
+        run_ranks(experiment, directory, count=count, quiet=quiet)
+        return directory
+
+    return run
+
+
+def test_each_rank_is_told_its_place(pretend, tmp_path):
+    pretend(
+        f'echo "$RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR" > {tmp_path}/$RANK\n'
+        f'echo "$MASTER_PORT $AWLAB_PARENT $OMP_NUM_THREADS" > {tmp_path}/port$RANK',
+        count=3,
+    )
+    told = [(tmp_path / str(rank)).read_text() for rank in range(3)]
+    assert told == [f"{rank} {rank} 3 3 127.0.0.1\n" for rank in range(3)]
+    first, *others = [(tmp_path / f"port{rank}").read_text() for rank in range(3)]
+    assert others == [first, first]
+    port, parent, threads = map(int, first.split())
+    assert 1024 < port < 65536
+    assert parent == os.getpid()
+    assert threads >= 1
+
+
+def test_each_rank_is_given_the_whole_experiment(pretend, tiny, tmp_path):
+    pretend(f'cp "$3" {tmp_path}/$RANK.yaml; echo "$@" > {tmp_path}/arguments', quiet=False)
+    assert load_experiment(tmp_path / "1.yaml") == tiny()
+    assert "--quiet" not in (tmp_path / "arguments").read_text()
+
+
+@pytest.mark.parametrize("code", [PREEMPTED, INTERRUPTED])
+def test_ranks_that_stopped_stop_the_run(pretend, code):
+    with pytest.raises(StopError) as stopped:
+        pretend(f"exit {code}")
+    assert stopped.value.code == code
+
+
+def test_a_rank_that_fails_ends_the_others_and_is_quoted(pretend, tiny):
+    start = time.monotonic()
+    with pytest.raises(RankError, match=r"rank 1 failed, the others were ended: see .*error\.txt"):
+        pretend(
+            '[ "$RANK" = 0 ] && sleep 60\nprintf "diverged\nat step 3" > "$4/rank-1.txt"; exit 1'
+        )
+    assert time.monotonic() - start < 10
+    directory = RunDirectory.of(tiny())
+    assert directory.failure == "diverged"
+    assert "at step 3" in directory.error.read_text()
+
+
+def test_a_rank_that_is_killed_is_named(pretend, tiny):
+    with pytest.raises(RankError, match="rank 1 failed"):
+        pretend('[ "$RANK" = 1 ] && kill -9 $$\nsleep 60')
+    directory = RunDirectory.of(tiny())
+    assert directory.error.read_text() == "killed\nrank 1 was killed by SIGKILL\n"
+
+
+def test_a_refusal_of_a_rank_is_told_as_it_is(pretend):
+    with pytest.raises(InputError, match=r"^no such folder$"):
+        pretend('printf "no such folder" > "$4/rank-$RANK.txt"; exit 2')
+
+
+def test_signals_are_passed_on(pretend):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(StopError) as stopped:
+        pretend(f"trap 'exit {PREEMPTED}' TERM\nwhile :; do sleep 0.1; done")
+    assert stopped.value.code == PREEMPTED
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ranks_that_hang_after_another_stopped_are_killed(pretend, monkeypatch):
+    monkeypatch.setattr(launch, "LEAVE_SECONDS", 0.2)
+    with pytest.raises(StopError):
+        pretend(f'[ "$RANK" = 0 ] && exit {PREEMPTED}\nsleep 60')
+
+
+def test_two_ranks_mean_the_same_as_one(tiny, weights, tmp_path):
+    model = {"kind": "wide_resnet", "depth": 10, "width": 1}
+    training = {
+        "epochs": 1,
+        "optimizer": {"kind": "sgd", "lr": 0.01},
+        "schedule": {"kind": "constant"},
+    }
+    one = tiny(model=model, training=training)
+    two = tiny(
+        model=model, training=training, runtime={"root": str(tmp_path / "two"), "devices": 2}
+    )
+    alone, together = fit.run(one), fit.run(two)
+    assert alone is not None
+    assert together is not None
+    assert together.metrics == pytest.approx(alone.metrics, rel=1e-3)
+    assert together.best.metrics == pytest.approx(alone.best.metrics, rel=1e-3)
+    expected, found = weights(one), weights(two)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)

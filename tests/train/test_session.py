@@ -1,0 +1,66 @@
+"""Runs that are killed from outside, with no chance to say goodbye."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from awlab.execute.child import WarmChild
+from awlab.execute.devices import Share
+from awlab.record.record import read_metrics, read_result
+from awlab.record.run_directory import RunDirectory
+from awlab.spec.load import dump
+
+MORTAL = """
+import os, signal
+from awlab.train.callbacks import StepSeed
+
+begin = StepSeed.on_train_batch_start
+
+def die_or_begin(self, trainer, *arguments):
+    if str(trainer.global_step) == os.environ.get("DIE_AT"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    begin(self, trainer, *arguments)
+
+StepSeed.on_train_batch_start = die_or_begin
+"""
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch):
+    """Start `awlab run` in a process of its own that kills itself before a step."""
+    (tmp_path / "mortal.py").write_text(MORTAL)
+    monkeypatch.chdir(tmp_path)
+
+    def run(experiment, die_at):
+        monkeypatch.setenv("DIE_AT", str(die_at))
+        Path("experiment.yaml").write_text(dump(experiment))
+        child = WarmChild(["run", "experiment.yaml"], Share((), 1), tmp_path / "child.txt")
+        while (code := child.poll()) is None:
+            time.sleep(0.02)
+        return code
+
+    return run
+
+
+def test_a_run_that_was_killed_again_and_again_ends_bit_equal(tiny, weights, killed, tmp_path):
+    recipe = {"plugins": ["mortal"], "training": {"epochs": 3, "ema": {"decay": 0.9}}}
+    undisturbed = tiny(**recipe, runtime={"root": str(tmp_path / "undisturbed")})
+    assert killed(undisturbed, die_at=-1) == 0
+    experiment = tiny(**recipe, runtime={"checkpoint_every_steps": 2})
+    for step in (1, 3, 6, 8, 11):
+        assert killed(experiment, die_at=step) == -signal.SIGKILL
+        assert RunDirectory.of(experiment).state == "interrupted"
+    assert killed(experiment, die_at=-1) == 0
+    ours, theirs = RunDirectory.of(experiment), RunDirectory.of(undisturbed)
+    assert read_result(ours).attempts == 6
+    assert read_result(ours).metrics == read_result(theirs).metrics
+    found, expected = weights(experiment), weights(undisturbed)
+    assert all(found[name].equal(expected[name]) for name in expected)
+    errors = [
+        [row["val/top1_error"] for row in read_metrics(directory) if "val/top1_error" in row]
+        for directory in (ours, theirs)
+    ]
+    assert errors[0] == errors[1]
+    assert len(errors[0]) == 3
