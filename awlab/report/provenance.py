@@ -13,8 +13,9 @@ from awlab.record.record import Result
 from awlab.report.collect import outcome
 
 LONGEST = 300
+CODE = {"awlab": "commit of awlab", "working_directory": "commit of the working directory"}
 NO_REPOSITORY = "outside of a repository"
-MUST_AGREE = ("awlab", "working directory", "device")
+MUST_AGREE = ("commit of awlab", "commit of the working directory", "device")
 """Facts besides versions that can change a result, or the time that it took."""
 
 
@@ -121,7 +122,7 @@ def _last(attempts: Sequence[Any]) -> Attempt:
 
 def _facts(attempt: Attempt) -> dict[str, str]:
     code = {
-        name.replace("_", " "): NO_REPOSITORY if state is None else str(state)
+        CODE.get(name, name): NO_REPOSITORY if state is None else str(state)
         for name, state in attempt.code.items()
     }
     devices = Counter(attempt.devices)

@@ -35,8 +35,8 @@ def test_finished_runs_are_summed_up(plan: Plan) -> None:
         ended="2026-11-22T10:00:00+00:00",
         versions={"python": {"3.11.7": 3}, "awlab": {"0.1.0": 3}, "torch": {"2.11.0": 3}},
         facts={
-            "awlab": {"a" * 12: 3},
-            "working directory": {"outside of a repository": 3},
+            "commit of awlab": {"a" * 12: 3},
+            "commit of the working directory": {"outside of a repository": 3},
             "device": {"NVIDIA H100": 3},
             "platform": {"Linux": 3},
             "command": {"awlab ablate study.yaml": 3},
@@ -58,7 +58,7 @@ def test_runs_that_agree_have_no_warning(plan: Plan) -> None:
         (
             {"code": {"awlab": {"commit": "b" * 40, "dirty": "123abc"}}},
             (
-                f"The runs differ in awlab: {'b' * 12} with uncommitted changes 123abc (1 run), "
+                f"The runs differ in commit of awlab: {'b' * 12} with uncommitted changes 123abc (1 run), "
                 f"{'a' * 12} (2 runs)."
             ),
         ),

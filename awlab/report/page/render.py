@@ -24,6 +24,7 @@ from awlab.report.wall import wall
 
 STYLES = ("style/base.css", "style/figures.css", "style/print.css", "uplot/uPlot.min.css")
 SCRIPTS = (
+    "uplot/LICENSE",
     "uplot/uPlot.iife.min.js",
     "script/theme.js",
     "script/sort.js",
@@ -80,8 +81,12 @@ def _environment() -> Environment:
 
 
 def _join(names: Sequence[str]) -> str:
-    folder = files("awlab.report.page")
-    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+    return "\n".join(map(_asset, names))
+
+
+def _asset(name: str) -> str:
+    text = files("awlab.report.page").joinpath(name).read_text(encoding="utf-8")
+    return f"/* {text} */" if name.endswith("LICENSE") else text
 
 
 def _policy(style: str, script: str) -> str:
