@@ -55,6 +55,9 @@ Overrides = Annotated[
     ),
 ]
 AblationFile = Annotated[Path, typer.Argument(metavar="ABLATION", help="YAML file of the study.")]
+SpecFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="YAML file of an experiment or a study.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Weights = Annotated[Literal["last", "best"], typer.Option(help="Of which epoch.")]
 Root = Annotated[Path, typer.Option(help="Folder of the run directories.")]

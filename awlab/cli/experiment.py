@@ -11,6 +11,7 @@ from awlab.cli.app import (
     ExperimentFile,
     Overrides,
     RunFolder,
+    SpecFile,
     Weights,
     app,
     console,
@@ -83,7 +84,7 @@ def gradcam(
 
 @app.command(rich_help_panel=PANEL)
 def profile(
-    experiment: ExperimentFile,
+    file: SpecFile,
     overrides: Overrides = None,
     *,
     paper: Annotated[
@@ -91,16 +92,26 @@ def profile(
     ] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Count parameters and multiply-accumulates, stage by stage, without computing anything."""
+    """Count parameters and multiply-accumulates of an experiment's stages, or of a study's cells.
+
+    Networks are built, but nothing is computed.
+    """
+    from awlab.plan.load import is_ablation
+
+    show = _profile_study if is_ablation(file) else _profile_experiment
+    show(file, overrides or [], paper=paper, as_json=as_json)
+
+
+def _profile_experiment(file: Path, overrides: list[str], *, paper: bool, as_json: bool) -> None:
     from awlab.spec.load import load_experiment
 
-    spec = load_experiment(experiment, overrides or [])
+    spec = load_experiment(file, overrides)
     if paper and spec.paper is None:
-        raise end(BAD_INPUT, f"{experiment}: has no `paper` to compare with; leave out --paper")
+        raise _no_paper(file)
     from dataclasses import asdict
 
     from awlab import complexity
-    from awlab.report.terminal import show_profile
+    from awlab.report.profile_view import show_profile
 
     counted = complexity.profile(spec)
     comparisons = complexity.compare(counted, spec.paper) if paper and spec.paper else ()
@@ -110,3 +121,29 @@ def profile(
     else:
         source = spec.paper.source if paper and spec.paper else None
         show_profile(console(), counted, comparisons, source)
+
+
+def _profile_study(file: Path, overrides: list[str], *, paper: bool, as_json: bool) -> None:
+    from awlab.plan import plan as make_plan
+    from awlab.plan import read_ablation
+
+    study = make_plan(*read_ablation(file, overrides))
+    if paper and not study.ablation.paper:
+        raise _no_paper(file)
+    from awlab.complexity import compare
+    from awlab.preflight import preflight
+    from awlab.report.profile_view import cell_rows, show_cells
+
+    checked = preflight(study)
+    printed = {name: study[name].runs[0].experiment.paper for name in checked.profiles}
+    comparisons = {
+        name: compare(checked.profiles[name], row)
+        for name, row in printed.items()
+        if paper and row is not None
+    }
+    rows = cell_rows(checked.profiles, comparisons)
+    print_json({"cells": rows}) if as_json else show_cells(console(), rows, beside_paper=paper)
+
+
+def _no_paper(file: Path) -> typer.Exit:
+    return end(BAD_INPUT, f"{file}: has no `paper` to compare with; leave out --paper")

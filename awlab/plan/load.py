@@ -54,14 +54,20 @@ def validate_file(path: Path | str) -> None:
     Raises:
         SpecError: With everything that is wrong.
     """
-    if not _is_ablation(read_document(path).data):
+    if not is_ablation(path):
         load_experiment(path)
         return
     ablation, document = read_ablation(path)
     experiments(ablation, design(ablation, document).run_cells, document)
 
 
-def _is_ablation(data: Any) -> bool:
+def is_ablation(path: Path | str) -> bool:
+    """Say whether a YAML file means to describe an ablation, rather than an experiment.
+
+    Raises:
+        SpecError: When it cannot be read.
+    """
+    data: Any = read_document(path).data
     return isinstance(data, dict) and not {"axes", "base", "baseline"}.isdisjoint(
         cast("dict[str, Any]", data)
     )
@@ -70,7 +76,7 @@ def _is_ablation(data: Any) -> bool:
 def _load_base(path: Path, overrides: Sequence[str], study: Document) -> Experiment | None:
     """Load the base, or add what is wrong to the problems of the study."""
     try:
-        if not _is_ablation(read_document(path).data):
+        if not is_ablation(path):
             return load_experiment(path, overrides)
         note(study, ("base",), f"{path} is an ablation; expected an experiment")
     except SpecError as error:

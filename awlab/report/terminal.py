@@ -1,6 +1,6 @@
 """What the verbs print on a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,48 +126,6 @@ def show_checks(console: Console, checks: Sequence[Any]) -> None:
         verdict = Text(check.verdict, style=VERDICT_STYLE[check.verdict])
         table.add_row(verdict, check.name, Text(check.detail, overflow="fold"))
     console.print(table)
-
-
-def show_profile(
-    console: Console, profile: Any, comparisons: Sequence[Any], source: str | None
-) -> None:
-    """Print what a network costs.
-
-    Args:
-        console: Where to.
-        profile: With `parts` and `total`: `name`, `parameters`, `macs`, `torch_macs`.
-        comparisons: With `quantity`, `ours`, `printed`, `decimals`, `verdict`, `note`.
-        source: Where the printed numbers stand; None to leave them out.
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("stage", overflow="fold")
-    for name in ("parameters", "GMACs", "GFLOPs (torch)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for part in (*profile.parts, profile.total):
-        cost = (f"{part.parameters:,}", _billions(part.macs), _billions(2 * part.torch_macs))
-        table.add_row(part.name, *cost, style="bold" if part.name == "total" else "")
-    console.print(table)
-    if source is None:
-        return
-    console.print(f"\n[bold]beside {source}[/]" if comparisons else f"\n{source} prints neither")
-    for comparison in comparisons:
-        console.print(*_compared(comparison), sep="")
-
-
-def _compared(comparison: Any) -> Iterator[Text]:
-    unit = {"parameters_m": "M parameters", "gmacs": "GMACs"}[comparison.quantity]
-    decimals = comparison.decimals
-    style = "green" if comparison.verdict == "match" else "yellow"
-    yield Text(
-        f"  {comparison.ours:.{decimals}f} {unit}, printed {comparison.printed:.{decimals}f}: "
-    )
-    yield Text(comparison.verdict, style=style)
-    if comparison.note:
-        yield Text(f" ({comparison.note})")
-
-
-def _billions(count: int) -> str:
-    return f"{count / 1e9:.4f}"
 
 
 def _first_line(member: type[Family]) -> str:

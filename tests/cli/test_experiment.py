@@ -121,6 +121,55 @@ def test_profile_beside_the_paper(invoke: Invoke) -> None:
     assert "8.43 M parameters, printed 8.43: match" in invoke("profile", file, "--paper")[1]
 
 
+STUDY = """\
+name: study
+base: tiny.yaml
+axes:
+  conv: {path: model.conv, values: {plain: null, aw: {kind: aw}}}
+baseline: plain
+"""
+
+
+def test_profile_of_a_study_beside_the_paper(invoke: Invoke) -> None:
+    paper = "paper: {plain: {source: a table, parameters_m: 0.01}}\n"
+    Path("study.yaml").write_text(STUDY + paper)
+    out = invoke("profile", "study.yaml")[1]
+    assert [line.split()[0] for line in out.splitlines()] == ["cell", "plain", "aw"]
+    document = json.loads(invoke("profile", "study.yaml", "--json")[1])
+    plain, aw = document["cells"]
+    assert (plain["cell"], aw["cell"]) == ("plain", "aw")
+    assert plain["parameters"] < aw["parameters"]
+    assert plain["paper"] == []
+    plain, aw = json.loads(invoke("profile", "study.yaml", "--paper", "--json")[1])["cells"]
+    assert [(row["quantity"], row["verdict"]) for row in plain["paper"]] == [
+        ("parameters_m", "match")
+    ]
+    assert aw["paper"] == []
+    assert "1 of 1 printed numbers are met" in invoke("profile", "study.yaml", "--paper")[1]
+
+
+def test_profile_of_a_study_refuses_what_it_cannot_do(invoke: Invoke) -> None:
+    Path("study.yaml").write_text(STUDY)
+    code, _, error = invoke("profile", "study.yaml", "--paper")
+    assert code == 2
+    assert "study.yaml: has no `paper` to compare with; leave out --paper" in error
+    change = "axes.conv.values={plain: null, aw: {kind: aw, expand: {c1: 3}}}"
+    code, _, error = invoke("profile", "study.yaml", change)
+    assert code == 2
+    assert "expand ratio of c1 (=3)" in error
+    assert "(cell aw)" in error
+
+
+@pytest.mark.slow
+def test_profile_of_table_1_fits_a_terminal(invoke: Invoke) -> None:
+    study = EXPERIMENTS.parent / "ablations" / "paper_table1.yaml"
+    code, out, _ = invoke("profile", str(study), "--paper")
+    assert code == 0
+    assert sum("ResNet" in line or "MobileNet " in line for line in out.splitlines()[:20]) >= 12
+    assert "21 of 34 printed numbers are met" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 @pytest.mark.timeout(300)
 def test_a_killed_run_goes_on_where_it_was(invoke: Invoke) -> None:
     arguments = ["run", "tiny.yaml", "training.epochs=40", "runtime.checkpoint_every_steps=3"]

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from awlab.plan import load_ablation, plan, read_ablation, validate_file
+from awlab.plan.load import is_ablation
 from awlab.spec.conv import Conv
 from awlab.spec.errors import SpecError
 from awlab.spec.experiment import Experiment
@@ -145,3 +146,10 @@ def test_a_study_without_axes_is_still_a_study(path):
     path.write_text(STUDY.replace("axes:", "axis:"))
     with pytest.raises(SpecError, match="Did you mean 'axes'"):
         validate_file(path)
+
+
+def test_the_two_kinds_of_files_are_told_apart(path):
+    assert is_ablation(path)
+    assert not is_ablation(path.parents[1] / "experiments" / "base.yaml")
+    with pytest.raises(SpecError, match="no such file"):
+        is_ablation(path.with_name("missing.yaml"))

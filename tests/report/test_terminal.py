@@ -105,39 +105,6 @@ def test_kinds_of_all_families(console: Console) -> None:
     assert sum(line.startswith("attention ") for line in lines) == 1
 
 
-def test_a_profile_beside_printed_numbers(console: Console) -> None:
-    part = SimpleNamespace(name="layer1", parameters=1000, macs=2_000_000, torch_macs=3_000_000)
-    total = SimpleNamespace(**{**vars(part), "name": "total"})
-    comparisons = [
-        SimpleNamespace(
-            quantity="parameters_m",
-            ours=8.4346,
-            printed=8.43,
-            decimals=2,
-            verdict="match",
-            note=None,
-        ),
-        SimpleNamespace(
-            quantity="gmacs", ours=1.16, printed=3.89, decimals=2, verdict="differs", note="why"
-        ),
-    ]
-    counted = SimpleNamespace(parts=[part], total=total)
-    terminal.show_profile(console, counted, comparisons, "Table 2, row 1")
-    printed = text(console)
-    assert "layer1       1,000  0.0020          0.0060" in printed
-    assert "beside Table 2, row 1" in printed
-    assert "8.43 M parameters, printed 8.43: match\n" in printed
-    assert "1.16 GMACs, printed 3.89: differs (why)" in printed
-
-
-def test_a_profile_alone(console: Console) -> None:
-    counted = SimpleNamespace(
-        parts=[], total=SimpleNamespace(name="total", parameters=1, macs=0, torch_macs=0)
-    )
-    terminal.show_profile(console, counted, [], None)
-    assert "beside" not in text(console)
-
-
 def test_metrics_and_checks(console: Console) -> None:
     terminal.show_metrics(console, {"val/loss": 0.5, "val/top1_error": 12.0})
     long = "a long detail " * 10
