@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from awlab.nn.expand import DIMS, Dim, Expand, check_ratio, repeat_blocks, shared_sizes
 from awlab.nn.gated_conv import gated_conv2d
-from awlab.nn.padding import pad
+from awlab.nn.geometry import pad
 from awlab.nn.pooling import adaptive_average_pool
 
 RUNNING_MAPS_MOMENTUM = 0.1

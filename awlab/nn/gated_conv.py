@@ -1,12 +1,40 @@
-"""F3: the convolution with gated weights, in the form that fits what the gate shares."""
+"""F3: the convolution with gated weights, in the form that suits what the gate shares.
 
-# Shape suffixes: N batch, B blocks of samples that share a gate, O out channels,
+| gate is shared along       | form            | why                                             |
+|----------------------------|-----------------|-------------------------------------------------|
+| the whole batch            | `one_weight`    | an ordinary convolution                         |
+| taps and C1                | `output_gate`   | the gate commutes with the convolution          |
+| taps and C2                | `input_gate`    | likewise                                        |
+| taps, 1x1 kernel, P > C    | `samples`       | gated weights are smaller than a gated image    |
+| C1 or C2, P <= C / 2       | `taps`          | one weight for all; a gate acts on P products   |
+| C1 or C2, P > C / 2        | `samples`       | a gate acts on C weights, a few samples at once |
+| C1 or C2, few channels     | `grouped`       | matrix products would be too small              |
+| neither                    | `grouped`       | nothing to gain                                 |
+
+P is the number of output pixels and C that of the channels that the gate is shared along: a value
+of the gate multiplies either P products or C weights. `grouped` also serves what the others do not
+fit: channel groups, strides where P is large. `docs/performance.md` has the measurements.
+"""
+
+# Shape suffixes: N batch, B blocks of N / B consecutive samples that share a gate, O out channels,
 # I in channels (of one group where a weight or gate has it), H W image, h w kernel.
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from awlab.nn.padding import Geometry
+from awlab.nn import grouped_conv, sample_conv, tap_conv
+from awlab.nn.geometry import Geometry, image_size, kernel_size
+
+FEW_CHANNELS = 64
+"""From here on the matrix products of `samples` and `taps` beat a grouped convolution's loops."""
+
+Form = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
+Gradients = Callable[[Tensor, Tensor, Tensor, Tensor, Geometry], tuple[Tensor, Tensor, Tensor]]
 
 
 def gated_conv2d(
@@ -14,38 +42,149 @@ def gated_conv2d(
 ) -> Tensor:
     """Convolve each sample with its gated weights, AK = gate * K (Eqs. 4 and 5).
 
+    Nothing of the size of per-sample weights is kept for the backward pass, which can be
+    differentiated no further.
+
     Args:
         x_NIHW: Images; block b of N / B consecutive ones uses gate b.
         weight_OIhw: K.
         gate_BOIhw: Broadcasts against (B, *K.shape); dims of size 1 are shared.
         geometry: Of the convolution.
     """
-    if gate_BOIhw.shape[0] == 1:
-        return F.conv2d(x_NIHW, weight_OIhw * gate_BOIhw[0], None, *geometry)
-    if gate_BOIhw.shape[3:] == (1, 1):
-        if gate_BOIhw.shape[2] == 1:
-            return F.conv2d(x_NIHW, weight_OIhw, None, *geometry) * per_sample(
-                gate_BOIhw[:, :, 0], x_NIHW
-            )
-        if gate_BOIhw.shape[1] == 1:
-            gate_NIhw = per_sample(gate_BOIhw[:, 0], x_NIHW).repeat(1, geometry.groups, 1, 1)
-            return F.conv2d(x_NIHW * gate_NIhw, weight_OIhw, None, *geometry)
-    return block_conv2d(x_NIHW, weight_OIhw * gate_BOIhw, geometry)
+    x_NIHW, weight_OIhw, gate_BOIhw = autocast(x_NIHW, weight_OIhw, gate_BOIhw)
+    form = FORMS[choose(x_NIHW, weight_OIhw, gate_BOIhw, geometry)]
+    return form(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
 
 
-def per_sample(gate_B: Tensor, x_N: Tensor) -> Tensor:
+def choose(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> str:
+    """Name the form by the table above."""
+    blocks, outputs, inputs, *taps = gate_BOIhw.shape
+    if blocks == 1:
+        return "one_weight"
+    if 1 not in (outputs, inputs):
+        return "grouped"
+    if taps != [1, 1]:
+        return choose_one_sided(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+    if kernel_size(weight_OIhw) == (1, 1) and x_NIHW.device.type == "cpu":
+        pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+        if pixels > channels and sample_conv.fits(geometry, image_size(x_NIHW), (1, 1)):
+            return "samples"
+    return "output_gate" if inputs == 1 else "input_gate"
+
+
+def choose_one_sided(
+    x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> str:
+    """Name the form for a gate of its own for each tap, and for outputs or inputs."""
+    pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+    device = x_NIHW.device.type
+    # A form without shape-dependent shortcuts, so that operations can be counted on "meta".
+    if geometry.groups > 1 or device == "meta":
+        return "grouped"
+    if device != "cpu":
+        return "taps"  # not measured
+    if min(weight_OIhw.shape[:2]) < FEW_CHANNELS:
+        return "grouped"
+    if sample_conv.fits(geometry, image_size(x_NIHW), kernel_size(weight_OIhw)):
+        return "taps" if 2 * pixels <= channels else "samples"
+    return "taps" if pixels <= channels else "grouped"
+
+
+def gate_costs(
+    x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> tuple[int, int]:
+    """Return how many products, or weights, one value of a one-sided gate multiplies."""
+    height, width = geometry.output_size(image_size(x_NIHW), kernel_size(weight_OIhw))
+    return height * width, weight_OIhw.shape[1 if gate_BOIhw.shape[2] == 1 else 0]
+
+
+def one_weight(
+    x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> Tensor:
+    """Convolve for a gate that all samples share."""
+    return F.conv2d(x_NIHW, weight_OIhw * gate_BOIhw[0], None, *geometry)
+
+
+def output_gate(
+    x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> Tensor:
+    """Convolve for a gate that varies with sample and output channel alone."""
+    return F.conv2d(x_NIHW, weight_OIhw, None, *geometry) * per_sample(gate_BOIhw, x_NIHW)[:, :, 0]
+
+
+def input_gate(
+    x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> Tensor:
+    """Convolve for a gate that varies with sample and input channel alone."""
+    gate_NIHW = per_sample(gate_BOIhw, x_NIHW)[:, 0].repeat(1, geometry.groups, 1, 1)
+    return F.conv2d(x_NIHW * gate_NIHW, weight_OIhw, None, *geometry)
+
+
+def per_sample(gate_BOIhw: Tensor, x_NIHW: Tensor) -> Tensor:
     """Repeat the gate of each block for its samples."""
-    return gate_B.repeat_interleave(x_N.shape[0] // gate_B.shape[0], 0)
+    repeats = x_NIHW.shape[0] // gate_BOIhw.shape[0]
+    return gate_BOIhw if repeats == 1 else gate_BOIhw.repeat_interleave(repeats, 0)
 
 
-def block_conv2d(x_NIHW: Tensor, weight_BOIhw: Tensor, geometry: Geometry) -> Tensor:
-    """Convolve block b of consecutive samples with weight b: one convolution of B groups.
+class GatedConv(torch.autograd.Function):
+    """A gated convolution that keeps nothing but its operands for its backward pass."""
 
-    Samples of a block lie along the batch, blocks along the channels.
-    """
-    blocks = weight_BOIhw.shape[0]
-    x = x_NIHW.unflatten(0, (blocks, -1)).transpose(0, 1).flatten(1, 2)
-    y = F.conv2d(
-        x, weight_BOIhw.flatten(0, 1), None, *geometry[:3], groups=blocks * geometry.groups
-    )
-    return y.unflatten(1, (blocks, -1)).transpose(0, 1).flatten(0, 1)
+    @staticmethod
+    def forward(
+        x_NIHW: Tensor,
+        weight_OIhw: Tensor,
+        gate_BOIhw: Tensor,
+        geometry: Geometry,
+        output: Form,
+        gradients: Gradients,
+    ) -> Tensor:
+        return output(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x_NIHW, weight_OIhw, gate_BOIhw, ctx.geometry, _, ctx.gradients = inputs
+        ctx.save_for_backward(x_NIHW, weight_OIhw, gate_BOIhw)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Any
+    ) -> tuple[Tensor | None, ...]:
+        (grad_NOHW,) = grad_outputs
+        return *ctx.gradients(grad_NOHW, *ctx.saved_tensors, ctx.geometry), None, None, None
+
+
+def taps(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
+    """Convolve tap by tap, for a gate that is shared along C1 or along C2."""
+    on_output = gate_BOIhw.shape[2] == 1
+    side = (weight_OIhw.shape[0], 1) if on_output else (1, weight_OIhw.shape[1])
+    gate_NOIhw = per_sample(gate_BOIhw, x_NIHW).expand(-1, *side, *kernel_size(weight_OIhw))
+    forwards, backwards = tap_conv.output, tap_conv.gradients
+    return GatedConv.apply(x_NIHW, weight_OIhw, gate_NOIhw, geometry, forwards, backwards)
+
+
+def samples(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
+    """Convolve with the weights of a few samples at a time, for any gate."""
+    gate_NOIhw = per_sample(gate_BOIhw, x_NIHW)
+    forwards, backwards = sample_conv.output, sample_conv.gradients
+    return GatedConv.apply(x_NIHW, weight_OIhw, gate_NOIhw, geometry, forwards, backwards)
+
+
+def grouped(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
+    """Convolve with the weights of all samples at once, for any gate and any geometry."""
+    forwards, backwards = grouped_conv.output, grouped_conv.gradients
+    return GatedConv.apply(x_NIHW, weight_OIhw, gate_BOIhw, geometry, forwards, backwards)
+
+
+FORMS: dict[str, Form] = {
+    form.__name__: form for form in (one_weight, output_gate, input_gate, taps, samples, grouped)
+}
+
+
+def autocast(*operands: Tensor) -> list[Tensor]:
+    """Cast operands as autocast does for a convolution."""
+    device = operands[0].device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return list(operands)
+    dtype = torch.get_autocast_dtype(device)
+    return [x if x.dtype == torch.float64 else x.to(dtype) for x in operands]
