@@ -13,6 +13,7 @@ from awlab.record.record import Result, read_result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.experiment import Experiment
 from awlab.train.ranks import Ranks
+from awlab.train.signals import StopSignals
 
 
 def run(experiment: Experiment, *, console: Console | None = None) -> Result | None:
@@ -41,6 +42,17 @@ def run(experiment: Experiment, *, console: Console | None = None) -> Result | N
     if not follows and (holder := living_holder(directory.path)):
         raise ClaimedElsewhereError(f"{directory.path} is being executed by {holder}")
 
+    with StopSignals() as stop:
+        return _run(experiment, directory, ranks, stop, console)
+
+
+def _run(
+    experiment: Experiment,
+    directory: RunDirectory,
+    ranks: Ranks | None,
+    stop: StopSignals,
+    console: Console | None,
+) -> Result | None:
     # Threads that wait for each other by spinning make a shared machine ten times slower. OpenMP
     # reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -59,4 +71,4 @@ def run(experiment: Experiment, *, console: Console | None = None) -> Result | N
 
     from awlab.train.session import Session
 
-    return Session(experiment, directory, devices, ranks, console).run()
+    return Session(experiment, directory, devices, stop, ranks, console).run()

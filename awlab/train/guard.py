@@ -49,7 +49,16 @@ class Guard(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.stop.listen()  # Lightning took SIGTERM just before, with a handler that can deadlock.
+        self.stop.deferred = True
         self._diverged = self._diverged.to(pl_module.device)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.stop.deferred = False
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self.stop.deferred = False
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.stop.listen()
@@ -83,17 +92,6 @@ class Guard(Callback):
         self._keep_if_best(trainer, trainer.current_epoch, self.directory.last_checkpoint)
         if code:
             raise StopError(code)
-
-    def on_test_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if self.stop.code and trainer.world_size == 1:  # A test is repeated from its beginning.
-            raise StopError(self.stop.code)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

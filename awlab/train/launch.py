@@ -60,6 +60,8 @@ def run_ranks(experiment: Experiment, directory: RunDirectory, *, count: int, qu
         told = story.read_text(encoding="utf-8") if story.exists() else "error\nit said nothing"
     if code in CODES.values():
         raise StopError(code)
+    if -code in CODES:  # Before the rank could listen.
+        raise StopError(CODES[signal.Signals(-code)])
     if code == BAD_INPUT:
         raise InputError(told)
     if code < 0:

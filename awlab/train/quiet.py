@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -47,15 +48,16 @@ def deterministic() -> Generator[None]:
     """Use deterministic algorithms where torch has them; it warns where it has none."""
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    settings: Any = torch.utils.deterministic
+    fill = settings.fill_uninitialized_memory
     benchmark = torch.backends.cudnn.benchmark
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # Asked for by cuBLAS.
     torch.use_deterministic_algorithms(True, warn_only=True)  # noqa: FBT003
-    torch.utils.deterministic.fill_uninitialized_memory = False  # Costs time, finds bugs only.
+    settings.fill_uninitialized_memory = False  # Costs time, finds bugs only.
     torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        settings.fill_uninitialized_memory = fill
         torch.backends.cudnn.benchmark = benchmark

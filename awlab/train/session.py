@@ -47,6 +47,7 @@ class Session:
         experiment: What is run.
         directory: Where it leaves its files.
         devices: What it is executed on.
+        stop: Tells of requests to stop.
         ranks: The place of this process among others; None when it is alone.
         console: Takes progress; None for none.
     """
@@ -54,6 +55,7 @@ class Session:
     experiment: Experiment
     directory: RunDirectory
     devices: Devices
+    stop: StopSignals
     ranks: Ranks | None = None
     console: Console | None = None
 
@@ -74,9 +76,8 @@ class Session:
             data = prepare_data(self.experiment, self._division)
             module = build_module(self.experiment, self.devices, train_size=data.train_size)
             attempt = self._open(stack)
-            stop = stack.enter_context(StopSignals())
             try:
-                return self._work(data, module, stop, attempt)
+                return self._work(data, module, attempt)
             except SIGTERMException:  # Came before the guard listened.
                 raise StopError(PREEMPTED) from None
             except (InputError, DataError) as error:
@@ -116,7 +117,6 @@ class Session:
         self,
         data: ClassificationData,
         module: ClassificationModule,
-        stop: StopSignals,
         attempt: int,
     ) -> Result | None:
         training = self.experiment.training
@@ -135,7 +135,7 @@ class Session:
                     *averaging(training),
                     recorder,
                     *self._watch(recorder),
-                    Guard(self.experiment, self.directory, stop),
+                    Guard(self.experiment, self.directory, self.stop),
                 ],
             )
             self._fit(trainer, module, data)

@@ -1,4 +1,4 @@
-"""Requests from outside to stop, noted when they come and obeyed where it is safe."""
+"""Requests from outside to stop, obeyed at once or, within a training, where it is safe."""
 
 import signal
 import threading
@@ -18,14 +18,16 @@ class StopError(SystemExit):
 
 
 class StopSignals:
-    """Notes SIGTERM, SIGUSR1 and SIGINT within a `with` block.
+    """Obeys SIGTERM, SIGUSR1 and SIGINT within a `with` block, by raising `StopError`.
 
-    A second SIGINT is not noted but raised at once, as `KeyboardInterrupt`.
+    While `deferred`, they are noted for somebody else to obey; only a second SIGINT is not, and
+    raises `KeyboardInterrupt`.
     """
 
     def __init__(self) -> None:
+        self.deferred = False
         self.code = 0
-        """Exit code that was asked for; 0 when nobody asked."""
+        """Exit code that was asked for while deferred; 0 when nobody asked."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -47,6 +49,8 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         code = CODES[signal.Signals(number)]
+        if not self.deferred:
+            raise StopError(code)
         if code == INTERRUPTED and self.code == INTERRUPTED:
             raise KeyboardInterrupt
         self.code = self.code or code

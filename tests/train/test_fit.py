@@ -1,16 +1,21 @@
 import os
+import shutil
 import signal
+import time
 
 import pytest
 import torch
 from rich.console import Console
 
+from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import read_attempts
 from awlab.record.record import read_metrics, read_result, read_validations
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
 from awlab.train import fit
 from awlab.train.callbacks import StepSeed
 from awlab.train.guard import DivergedError
+from awlab.train.session import Session
 from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError
 
 STEPS = 4  # Of an epoch of `tiny`.
@@ -72,7 +77,7 @@ def test_a_run_leaves_its_record(tiny, capsys):
     assert len(read_attempts(directory)) == 1
     assert len(list(directory.gradcam.glob("*.png"))) >= 2
     assert not directory.error.exists()
-    assert "epoch 2/2  val error" in capsys.readouterr().out
+    assert "epoch 2/2  loss " in capsys.readouterr().out
 
 
 def test_a_finished_run_is_not_run_again(tiny, capsys):
@@ -175,3 +180,103 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(tiny, 
     assert (directory.state, directory.failure) == ("failed", "diverged")
     assert "Traceback" in directory.error.read_text()
     assert all(torch.isfinite(value).all() for value in weights(experiment).values())
+
+
+def refuse(experiment, match):
+    """The experiment is refused with this message, and leaves nothing behind."""
+    with pytest.raises(InputError, match=match):
+        fit.run(experiment)
+    assert not RunDirectory.of(experiment).path.exists()
+
+
+def test_more_devices_than_there_are(tiny):
+    refuse(tiny(runtime={"devices": 999}), r"runtime.devices \(=999\) must be from 1 to")
+
+
+def test_a_batch_larger_than_the_data(tiny):
+    refuse(tiny(training={"batch_size": 5000}), r"batch_size \(=5000\) must be at most")
+
+
+def test_a_batch_that_does_not_divide(tiny):
+    refuse(
+        tiny(runtime={"max_images_per_device": 99}), r"max_images_per_device \(=99\) must divide"
+    )
+
+
+def test_a_number_format_that_the_device_lacks(tiny):
+    refuse(tiny(training={"precision": "16-mixed"}), "16-mixed needs a GPU")
+
+
+def test_data_that_are_missing(tiny, tmp_path):
+    experiment = tiny(data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")})
+    refuse(experiment, "nowhere")
+
+
+def test_a_layer_that_does_not_fit(tiny):
+    network = {"kind": "wide_resnet", "depth": 10, "width": 1}
+    refuse(tiny(model=network | {"conv": {"kind": "aw", "expand": {"c2": 7}}}), r"model .*7")
+
+
+def test_an_image_that_turns_out_to_be_damaged(tiny, small_image_folder):
+    data = {"kind": "image_folder", "folder": "pets", "classes": 3, "size": 32, "resize": 40}
+    for image in (small_image_folder / "pets" / "train" / "fox").iterdir():
+        image.write_bytes(image.read_bytes()[:200])
+    experiment = tiny(
+        data=data | {"validation_fraction": 0.3},
+        training={"batch_size": 8},
+        runtime={"data_root": str(small_image_folder), "workers": 0},
+    )
+    refuse(experiment, r"pets/train/fox/fox_\d\.(jpg|png)")
+
+
+def test_a_checkpoint_of_another_experiment(tiny):
+    other, experiment = tiny(seed=1, training={"epochs": 1}), tiny()
+    run(other)
+    directory = RunDirectory.of(experiment)
+    shutil.copytree(RunDirectory.of(other).checkpoints, directory.checkpoints)
+    with pytest.raises(InputError, match=f"belongs to experiment {other.id}, not to"):
+        fit.run(experiment)
+    assert directory.last_checkpoint.exists()
+    assert directory.state == "interrupted"
+
+
+def test_a_run_that_another_process_executes_is_left_alone(tiny):
+    experiment = tiny()
+    directory = RunDirectory.of(experiment)
+    start = time.perf_counter()
+    with claim(directory.path), pytest.raises(ClaimedElsewhereError, match="is being executed by"):
+        fit.run(experiment)
+    assert time.perf_counter() - start < 1
+    assert directory.state == "missing"
+
+
+def test_a_failed_run_is_tried_again_from_its_checkpoint(tiny, monkeypatch):
+    experiment = tiny()
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_test", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit.run(experiment)
+    directory = RunDirectory.of(experiment)
+    assert (directory.state, directory.failure) == ("failed", "error")
+    assert "ZeroDivisionError" in directory.error.read_text()
+    assert run(experiment).attempts == 2
+    assert directory.state == "finished"
+    assert not directory.error.exists()
+
+
+@pytest.mark.parametrize("weights_of", ["last", "best"])
+def test_the_weights_that_are_asked_for_are_tested(tiny, weights_of):
+    # The learning rate of the second epoch ruins the network.
+    recipe = {
+        "test_weights": weights_of,
+        "optimizer": {"kind": "sgd", "lr": 30.0},
+        "schedule": {"kind": "constant", "warmup_epochs": 40},
+        "epochs": 3,
+    }
+    result = run(tiny(training=recipe))
+    assert result.best.epoch < 2
+    best, last = (each.metrics["val/loss"] for each in (result.best, result.last))
+    assert last > 3 * best
+    expected = result.best if weights_of == "best" else result.last
+    assert result.tested_epoch == expected.epoch
+    assert result.metrics["test/loss"] == pytest.approx(expected.metrics["val/loss"], rel=0.5)

@@ -1,4 +1,7 @@
+import os
+import signal
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -43,8 +46,8 @@ class Training:
         self.directory.path.mkdir(parents=True)
         self.stop = StopSignals()
         self.guard = Guard(experiment, self.directory, self.stop)
-        self.trainer = Trainer(self.guard)
-        self.module = network or nn.Linear(1, 1)
+        self.trainer: Any = Trainer(self.guard)
+        self.module: Any = network or nn.Linear(1, 1)
         self.module.device = torch.device("cpu")
         self.rows = JSONLinesLogger(self.directory.metrics, attempt=1)
         self.batches = 0
@@ -142,12 +145,27 @@ def test_a_signal_in_the_last_step_waits_for_the_validation(training):
     assert run.directory.best_checkpoint.exists()
 
 
-def test_a_signal_ends_a_test_at_once(training):
+def test_signals_wait_during_a_training_only(training):
     run = training()
-    run.guard.on_test_batch_start(run.trainer, run.module, None, 0)
-    run.stop.code = PREEMPTED
-    with pytest.raises(StopError):
-        run.guard.on_test_batch_start(run.trainer, run.module, None, 1)
+    with run.stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # As Lightning would.
+        run.guard.on_train_start(run.trainer, run.module)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert run.stop.code == PREEMPTED
+        run.guard.on_train_end(run.trainer, run.module)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        run.guard.on_test_start(run.trainer, run.module)
+        with pytest.raises(StopError):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signals_do_not_wait_after_an_error(training):
+    run = training()
+    with run.stop:
+        run.guard.on_train_start(run.trainer, run.module)
+        run.guard.on_exception(run.trainer, run.module, KeyError())
+        with pytest.raises(StopError):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

@@ -93,6 +93,13 @@ def test_signals_are_passed_on(pretend):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_rank_that_was_asked_to_stop_before_it_could_listen(pretend, tiny):
+    with pytest.raises(StopError) as stopped:
+        pretend("kill -TERM $$")
+    assert stopped.value.code == PREEMPTED
+    assert not RunDirectory.of(tiny()).error.exists()
+
+
 def test_ranks_that_hang_after_another_stopped_are_killed(pretend, monkeypatch):
     monkeypatch.setattr(launch, "LEAVE_SECONDS", 0.2)
     with pytest.raises(StopError):

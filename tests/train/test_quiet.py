@@ -1,5 +1,6 @@
 import logging
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +55,8 @@ def test_algorithms_are_deterministic_for_a_while():
 
 
 def test_what_was_set_is_restored_after_an_error():
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    settings: Any = torch.utils.deterministic
+    fill = settings.fill_uninitialized_memory
     with pytest.raises(KeyError), deterministic():
         raise KeyError
-    assert torch.utils.deterministic.fill_uninitialized_memory == fill
+    assert settings.fill_uninitialized_memory == fill

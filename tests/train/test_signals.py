@@ -4,15 +4,26 @@ import threading
 
 import pytest
 
-from awlab.train.signals import INTERRUPTED, PREEMPTED, StopSignals
+from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError, StopSignals
+
+CASES = [
+    (signal.SIGTERM, PREEMPTED),
+    (signal.SIGUSR1, PREEMPTED),
+    (signal.SIGINT, INTERRUPTED),
+]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, PREEMPTED), (signal.SIGUSR1, PREEMPTED), (signal.SIGINT, INTERRUPTED)],
-)
-def test_a_signal_is_noted_and_nothing_else(number, code):
+@pytest.mark.parametrize(("number", "code"), CASES)
+def test_a_signal_is_obeyed_at_once(number, code):
+    with StopSignals(), pytest.raises(StopError) as stopped:
+        os.kill(os.getpid(), number)
+    assert stopped.value.code == code
+
+
+@pytest.mark.parametrize(("number", "code"), CASES)
+def test_a_deferred_signal_is_noted_and_nothing_else(number, code):
     with StopSignals() as stop:
+        stop.deferred = True
         assert stop.code == 0
         os.kill(os.getpid(), number)
         assert stop.code == code
@@ -20,13 +31,15 @@ def test_a_signal_is_noted_and_nothing_else(number, code):
 
 def test_the_first_signal_decides():
     with StopSignals() as stop:
+        stop.deferred = True
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.code == PREEMPTED
 
 
 def test_a_second_interrupt_is_raised():
-    with StopSignals():
+    with StopSignals() as stop:
+        stop.deferred = True
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -37,8 +50,8 @@ def test_signals_taken_by_others_are_taken_back_and_given_back_at_the_end():
     with StopSignals() as stop:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stop.listen()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.code == PREEMPTED
+        with pytest.raises(StopError):
+            os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 
 
