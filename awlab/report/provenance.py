@@ -1,15 +1,15 @@
 """Where the runs of a study come from: code, versions, machines, time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from awlab.plan import Plan
 from awlab.record.environment import read_attempts
 from awlab.record.record import Result
+from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import outcome
 
 LONGEST = 300
@@ -85,11 +85,11 @@ def provenance(plan: Plan) -> Provenance:
         found = outcome(run)
         if isinstance(found, Result):
             results.append(found)
-            attempts.append(_last(read_attempts(run.directory)))
+            attempts.append(last_attempt(run.directory))
     versions, facts = _Counts(), _Counts()
     for attempt in attempts:
         versions.add(attempt.versions)
-        facts.add(_facts(attempt))
+        facts.add(facts_of(attempt))
     started = sorted(attempt.started for attempt in attempts if attempt.started)
     return Provenance(
         runs=len(results),
@@ -102,25 +102,16 @@ def provenance(plan: Plan) -> Provenance:
     )
 
 
-class _Counts:
-    """How many runs have which value of which fact."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, Counter[str]] = {}
-
-    def add(self, facts: Mapping[str, str]) -> None:
-        for name, value in facts.items():
-            self.counts.setdefault(name, Counter())[value[:LONGEST]] += 1
-
-
-def _last(attempts: Sequence[Any]) -> Attempt:
+def last_attempt(directory: RunDirectory) -> Attempt:
+    """The process that worked last on a run; empty where the record cannot be read."""
     try:
-        return _ATTEMPT.validate_python(attempts[-1])
+        return _ATTEMPT.validate_python(read_attempts(directory)[-1])
     except (ValidationError, IndexError, TypeError):
         return Attempt()
 
 
-def _facts(attempt: Attempt) -> dict[str, str]:
+def facts_of(attempt: Attempt) -> dict[str, str]:
+    """Code, device, platform and command, as far as they are known."""
     code = {
         CODE.get(name, name): NO_REPOSITORY if state is None else str(state)
         for name, state in attempt.code.items()
@@ -132,6 +123,17 @@ def _facts(attempt: Attempt) -> dict[str, str]:
         "command": " ".join(attempt.command),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+class _Counts:
+    """How many runs have which value of which fact."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, facts: Mapping[str, str]) -> None:
+        for name, value in facts.items():
+            self.counts.setdefault(name, Counter())[value[:LONGEST]] += 1
 
 
 def _runs(count: int) -> str:

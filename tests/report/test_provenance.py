@@ -58,8 +58,8 @@ def test_runs_that_agree_have_no_warning(plan: Plan) -> None:
         (
             {"code": {"awlab": {"commit": "b" * 40, "dirty": "123abc"}}},
             (
-                f"The runs differ in commit of awlab: {'b' * 12} with uncommitted changes 123abc (1 run), "
-                f"{'a' * 12} (2 runs)."
+                f"The runs differ in commit of awlab: {'b' * 12} with uncommitted changes 123abc "
+                f"(1 run), {'a' * 12} (2 runs)."
             ),
         ),
         (
