@@ -72,6 +72,17 @@ def describe(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Samp
     return Sample(n, mean, sd, (mean - half, mean + half))
 
 
+def prediction_interval(
+    sample: Sample, *, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Where one more normal number lies, by Student's t; None below two numbers."""
+    if sample.mean is None or sample.sd is None:
+        return None
+    t = float(special.stdtrit(sample.n - 1, (1 + confidence) / 2))
+    half = t * sample.sd * sqrt(1 + 1 / sample.n)
+    return sample.mean - half, sample.mean + half
+
+
 def sign_flip_p(differences: Sequence[float]) -> float:
     """Two-sided p-value of the sum of `differences` among all patterns of their signs.
 

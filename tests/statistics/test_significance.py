@@ -12,6 +12,7 @@ from awlab.statistics.significance import (
     describe,
     holm,
     pair,
+    prediction_interval,
     sign_flip_p,
     t_p,
 )
@@ -38,6 +39,16 @@ def test_samples_too_small_for_an_interval() -> None:
     none, one = describe([]), describe([3.0])
     assert (none.n, none.mean, none.sd, none.interval) == (0, None, None, None)
     assert (one.n, one.mean, one.sd, one.interval) == (1, 3.0, None, None)
+
+
+def test_a_prediction_interval_needs_two_numbers() -> None:
+    assert prediction_interval(describe([])) is None
+    assert prediction_interval(describe([3.0])) is None
+    # 97.5 % of Student's t with 2 degrees of freedom is 4.3027
+    half = 4.3027 * 1.0 * (1 + 1 / 3) ** 0.5
+    assert prediction_interval(describe([1.0, 2.0, 3.0])) == pytest.approx(
+        (2 - half, 2 + half), abs=1e-3
+    )
 
 
 @bounded
