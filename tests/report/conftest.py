@@ -2,7 +2,9 @@ import copy
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from awlab.record.record import Epoch, Result, write_result
 from awlab.record.run_directory import RunDirectory
 from awlab.report.results import CellFacts, Results
 from awlab.spec.ablation import Ablation
-from awlab.spec.load import parse
+from awlab.spec.experiment import Experiment
+from awlab.spec.load import dump, parse
 from awlab.statistics import compare
 
 SHIFTS = {"plain": [0.0] * 8, "aw": [-1.0, -1.1] * 4, "se": [0.3, -0.2] * 4, "aa": [1.0, 1.1] * 4}
@@ -83,7 +86,10 @@ def finish() -> Callable[..., RunDirectory]:
 
     def leave(run: Run, error: float | None, **changes: Any) -> RunDirectory:
         directory = RunDirectory(run.path)
-        directory.create(run.experiment)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        directory.experiment.write_text(
+            f"# awlab run {run.id} ({_schema()}\n{dump(run.experiment)}"
+        )
         epochs = [Epoch(k, {"val/loss": 1.0 - k / 10, "val/top1_error": 50.0 - k}) for k in (0, 1)]
         directory.metrics.write_text("".join(map(_rows, epochs)))
         directory.environment.write_text(json.dumps({"attempts": [ATTEMPT]}))
@@ -127,6 +133,15 @@ def explain() -> Callable[..., None]:
         (folder / "explanations.json").write_text(json.dumps({"layer": "l", "images": images}))
 
     return leave
+
+
+@cache
+def _schema() -> str:
+    """What a run directory writes into its header; found once, because that takes a while."""
+    with TemporaryDirectory() as folder:
+        directory = RunDirectory(folder)
+        directory.create(parse(Experiment, BASE))
+        return directory.experiment.read_text().splitlines()[0].partition("(")[2]
 
 
 def _rows(epoch: Epoch) -> str:

@@ -115,6 +115,7 @@ def test_rows_are_sorted_by_a_click(show: Callable[[str], Chrome], html: str) ->
     assert column(browser, ".forest tbody th") == ["product", "residual"]
 
 
+@pytest.mark.slow
 def test_curves_are_chosen_by_buttons(show: Callable[[str], Chrome], html: str) -> None:
     browser = show(html)
     chips = browser.find_elements("css selector", "#cells button")
@@ -141,6 +142,7 @@ def drawing(browser: Chrome) -> str:
     return browser.execute_async_script(script)
 
 
+@pytest.mark.slow
 def test_the_theme_is_that_of_the_system_until_the_button_says_otherwise(
     show: Callable[[str], Chrome], html: str
 ) -> None:
@@ -159,6 +161,7 @@ def test_the_theme_is_that_of_the_system_until_the_button_says_otherwise(
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_sticks_out_of_a_narrow_screen(
     show: Callable[[str], Chrome], html: str, width: int
@@ -206,6 +209,7 @@ def test_the_policy_holds(show: Callable[[str], Chrome], html: str) -> None:
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">\u202e'
 
 
+@pytest.mark.slow
 def test_names_do_nothing(
     show: Callable[[str], Chrome], make_plan: MakePlan, finish: Finish, explain: Explain
 ) -> None:
@@ -222,6 +226,7 @@ def test_names_do_nothing(
     assert HOSTILE in chip.text
 
 
+@pytest.mark.slow
 def test_it_prints_in_light_colours(show: Callable[[str], Chrome], html: str) -> None:
     browser = show(html)
     feature = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
