@@ -120,7 +120,7 @@ def facts_of(attempt: Attempt) -> dict[str, str]:
     facts = code | {
         "device": ", ".join(f"{n} x {name}" if n > 1 else name for name, n in devices.items()),
         "platform": attempt.platform,
-        "command": " ".join(attempt.command),
+        "command": " ".join(word for word in attempt.command if not word.startswith("runtime=")),
     }
     return {name: value for name, value in facts.items() if value}
 

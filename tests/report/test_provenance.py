@@ -94,6 +94,12 @@ def test_a_damaged_record_is_left_out(plan: Plan, text: str) -> None:
     assert (found.runs, found.versions, found.facts, found.began) == (3, {}, {}, "")
 
 
+def test_a_command_is_shown_without_what_cannot_change_a_result(plan: Plan) -> None:
+    for run in plan.runs[:3]:
+        change(run, command=["awlab", "run", "experiment.yaml", 'runtime={"devices":1}'])
+    assert provenance(plan).facts["command"] == {"awlab run experiment.yaml": 3}
+
+
 def test_a_long_command_is_cut(plan: Plan) -> None:
     change(plan.runs[0], command=["awlab", "x" * 999])
     assert max(len(text) for text in provenance(plan).facts["command"]) == 300

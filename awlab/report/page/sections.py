@@ -61,10 +61,20 @@ class CostPlot:
 
 @dataclass(frozen=True)
 class Effects:
-    """The main effects of a full factorial."""
+    """The main effects of a full factorial.
+
+    Attributes:
+        plot: Of those that can be computed; None without any.
+        missing: Of the others, name to the cells that lack runs or are not in the plan.
+        lacking: All cells that any effect lacks.
+    """
 
     plot: ForestPlot | None
     missing: Mapping[str, Sequence[str]]
+
+    @property
+    def lacking(self) -> Sequence[str]:
+        return list(dict.fromkeys(name for names in self.missing.values() for name in names))
 
 
 def kind_of(cell: CellSummary, results: Results) -> str:

@@ -209,6 +209,42 @@ def test_a_failed_baseline(make_plan: MakePlan, finish: Finish) -> None:
     assert lead in page.texts["p"]
 
 
+def test_of_many_commands_a_few_are_shown(make_plan: MakePlan, finish: Finish) -> None:
+    for k, run in enumerate(make_plan(seeds=3).runs):
+        directory = finish(run, 10.0)
+        environment = json.loads(directory.environment.read_text())
+        environment["attempts"][0]["command"] = ["awlab", "run", f"number-{k % 5}"]
+        directory.environment.write_text(json.dumps(environment))
+    plan = make_plan(seeds=3)
+    texts = Page(render(plan, collect(plan))).texts
+    assert [text for text in texts["code"] if "number" in text] == [
+        "awlab run number-0",
+        "awlab run number-1",
+        "awlab run number-2",
+    ]
+    assert "and 2 more" in texts["small"]
+
+
+def test_a_factorial_with_a_hole_says_so(make_plan: MakePlan, finish: Finish) -> None:
+    changes: dict[str, Any] = {
+        "axes": {
+            "f2": {"path": "model.conv.f2", "values": ["residual", "product"]},
+            "r": {"path": "model.conv.reduction", "values": [8, 16]},
+        },
+        "baseline": "f2=residual,r=8",
+        "exclude": [{"when": {"f2": "product", "r": 16}, "reason": "why"}],
+    }
+    for run in make_plan(**changes).runs:
+        finish(run, 10.0)
+    plan = make_plan(**changes)
+    page = Page(render(plan, collect(plan)))
+    assert "effects" in page.sections
+    assert any(
+        "1 cell lacks runs or is not in the plan: f2=product,r=16." in text
+        for text in page.texts["p"]
+    )
+
+
 def test_what_became_of_every_cell(make_plan: MakePlan, finish: Finish) -> None:
     values = {"a": "residual", "same": "residual", "b": "product", "c": "product"}
     changes: dict[str, Any] = {

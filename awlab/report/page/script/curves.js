@@ -9,6 +9,7 @@
   const SHOWN_AT_FIRST = 8;
   const DASHES = [[], [8, 5], [2, 4]];
   const FONT = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const EPOCHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
   const METRICS = {
     "val/top1_error": "Validation error, %",
     "val/top5_error": "Validation top-5 error, %",
@@ -81,7 +82,7 @@
         fill: () => `${style(cell.colour)}24`,
       })),
       axes: [
-        axis({ label: "epoch", labelSize: 20, labelGap: -6, labelFont: FONT, size: 34, space: 70 }),
+        axis({ label: "epoch", labelSize: 20, labelGap: -6, labelFont: FONT, size: 34, space: 70, incrs: EPOCHS }),
         axis({ size: 52 }),
       ],
       legend: { show: false },
