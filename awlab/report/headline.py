@@ -57,15 +57,16 @@ def _lead(results: Results) -> str:
             f"is {mean}{unit}."
         )
     if baseline.missing:
-        name = wording.short(baseline.name, results)
+        name = wording.baseline(results).removeprefix("the baseline")
         reasons = wording.missing(baseline)
-        return f"Nothing can be compared yet: the baseline {name} lacks runs ({reasons})."
+        who = f"the baseline {name}".rstrip()
+        return f"Nothing can be compared yet: {who} lacks runs ({reasons})."
     return _of_verdicts(results)
 
 
 def _of_verdicts(results: Results) -> str:
     by_verdict = _by_verdict(results)
-    baseline = wording.short(results.comparison.baseline, results)
+    baseline = wording.baseline(results)
     for word in (Verdict.BETTER, Verdict.WORSE):
         if by_verdict[word]:
             return _shown(results, by_verdict[word], word, baseline)
@@ -82,11 +83,12 @@ def _of_verdicts(results: Results) -> str:
 
 def _shown(results: Results, cells: Sequence[CellSummary], word: Verdict, baseline: str) -> str:
     names = [wording.short(cell.name, results) for cell in cells]
-    if len(names) == 1:
-        return f"{names[0]} is {word} than {baseline}: it {_changes(results, cells[0])}."
-    if len(names) > MOST_NAMED:
-        return f"{len(names)} of {results.comparison.family} variants are {word} than {baseline}."
-    return f"{', '.join(names[:-1])} and {names[-1]} are {word} than {baseline}."
+    if len(names) > MOST_NAMED or max(map(len, names)) > wording.LONGEST_NAME:
+        names = [f"{len(names)} of {results.comparison.family} variants"]
+    who = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if len(cells) == 1:
+        return f"{who} is {word} than {baseline}: it {_changes(results, cells[0])}."
+    return f"{who} are {word} than {baseline}."
 
 
 def _detail(results: Results) -> str:

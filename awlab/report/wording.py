@@ -12,6 +12,8 @@ AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 NOTHING = "\N{EN DASH}"
 DOT = "\N{MIDDLE DOT}"
 LISTED_SEEDS = 8
+LONGEST_NAME = 40
+"""Of a cell in a sentence, letters."""
 
 
 def labels(of_axes: Mapping[str, str]) -> str:
@@ -24,6 +26,12 @@ def labels(of_axes: Mapping[str, str]) -> str:
 def short(name: str, results: Results) -> str:
     """A cell in a figure: its labels alone, in the order of the axes."""
     return f" {DOT} ".join(results.varied_labels(name).values())
+
+
+def baseline(results: Results) -> str:
+    """The baseline in a sentence, by its name where that is short."""
+    name = short(results.comparison.baseline, results)
+    return name if len(name) <= LONGEST_NAME else "the baseline"
 
 
 def number(value: float, results: Results, *, signed: bool = False) -> str:
@@ -80,7 +88,7 @@ def missing(cell: CellSummary) -> str:
 def notes(results: Results) -> Iterator[str]:
     """How the numbers of a table were found."""
     comparison = results.comparison
-    baseline = labels(results.varied_labels(comparison.baseline))
+    reference = labels(results.varied_labels(comparison.baseline))
     yield (
         f"{PLUS_MINUS}: half the width of the {100 * comparison.confidence:g} % t interval of the "
         "mean over seeds, of each number alone."
@@ -88,7 +96,7 @@ def notes(results: Results) -> Iterator[str]:
     if not comparison.family:
         return
     yield (
-        f"Differences are to the baseline {baseline}, paired by seed. p: exact "
+        f"Differences are to the baseline {reference}, paired by seed. p: exact "
         "two-sided sign-flip test, adjusted by Holm's method for "
         f"{_count(comparison.family, 'comparison')}; the verdicts of a study have a family-wise "
         f"error of at most {100 * comparison.alpha:g} %."

@@ -102,6 +102,21 @@ def test_a_baseline_that_lacks_runs() -> None:
     )
 
 
+def test_long_names_are_left_to_the_list() -> None:
+    long = "x" * 41
+    assert headline(study(**{long: BETTER, "b": BETTER})).lead == (
+        "2 of 2 variants are better than plain."
+    )
+    assert headline(study(**{long: WORSE})).lead.startswith("1 of 1 variants is worse than plain: ")
+    renamed = replace(study(aw=BETTER), labels={"plain": {"a": long}, "aw": {"a": "aw"}})
+    assert headline(renamed).lead.startswith("aw is better than the baseline: it lowers")
+    runs: dict[str, dict[int, float | str | None]] = {long: {}, "b": {0: 1.0}}
+    comparison = compare(runs, baseline=long, seeds=[0], direction="min")
+    assert headline(Results("study", "val/loss", comparison)).lead == (
+        "Nothing can be compared yet: the baseline lacks runs (seed 0 not finished)."
+    )
+
+
 def test_the_best_of_several_is_named_and_not_crowned() -> None:
     more = [shift - 1 for shift in BETTER]
     assert headline(study(aw=BETTER, se=more, aa=WORSE)).detail == (

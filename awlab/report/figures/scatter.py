@@ -36,7 +36,7 @@ class Point:
 
     Attributes:
         name: Of the cell.
-        text: Its name, or the beginning of it.
+        text: Its name, or beginning and end of it.
         x: Cost.
         y: Worth.
         top: Of the interval.
@@ -109,12 +109,9 @@ def _from_top(percent: float) -> float:
 def _point(candidate: Candidate, x_axis: Axis, y_axis: Axis, *, on_front: bool) -> Point:
     low, high = candidate.interval or (candidate.y, candidate.y)
     x, y = x_axis(candidate.x), _from_top(y_axis(candidate.y))
-    cut = len(candidate.name) > LONGEST_NAME
     return Point(
         name=candidate.name,
-        text=f"{candidate.name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-        if cut
-        else candidate.name,
+        text=_cut(candidate.name),
         x=x,
         y=y,
         top=_from_top(y_axis.clipped(high)),
@@ -124,6 +121,14 @@ def _point(candidate: Candidate, x_axis: Axis, y_axis: Axis, *, on_front: bool) 
         shown=True,
         on_front=on_front,
     )
+
+
+def _cut(name: str) -> str:
+    """Leave out the middle of a long name: names of a study tend to begin alike."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = LONGEST_NAME // 2
+    return f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def _named(points: Sequence[Point]) -> list[Point]:

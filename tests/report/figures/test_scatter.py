@@ -66,11 +66,13 @@ def test_names_do_not_overlap() -> None:
     )
 
 
-def test_a_long_name_is_cut() -> None:
-    found = scatter([Candidate("x" * 300, 1.0, 2.0, None), Candidate("b", 2.0, 3.0, None)], "max")
+def test_a_long_name_is_cut_in_the_middle() -> None:
+    name = "x" * 150 + "y" * 150
+    found = scatter([Candidate(name, 1.0, 2.0, None), Candidate("b", 2.0, 3.0, None)], "max")
     assert found is not None
-    assert found.points[0].text == "x" * (LONGEST_NAME - 1) + "\N{HORIZONTAL ELLIPSIS}"
-    assert found.points[0].name == "x" * 300
+    assert found.points[0].text == "x" * 11 + "\N{HORIZONTAL ELLIPSIS}" + "y" * 12
+    assert len(found.points[0].text) == LONGEST_NAME
+    assert found.points[0].name == name
 
 
 def test_names_at_the_right_edge_stand_to_the_left() -> None:
