@@ -9,20 +9,23 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from awlab.execute.devices import Share
 from awlab.execute.mortal import die_with_parent
 
-PRELOAD = ("awlab.execute.server", "awlab.train.session")
+PRELOAD = ("awlab.execute.server", "awlab.cli", "awlab.train.smoke", "awlab.preflight")
 """What the server imports, and a warm child finds imported."""
+SERVER_DIED = 255
+"""What multiprocessing says of a child that nobody was left to tell about."""
 
-RANK_VARIABLES = (
+OF_ONE_PROCESS = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "ROLE_RANK",
-    "MASTER_ADDR", "MASTER_PORT",
+    "MASTER_ADDR", "MASTER_PORT", "WANDB_RUN_ID", "WANDB_RESUME",
 )  # fmt: skip
-RANK_PREFIXES = ("TORCHELASTIC_", "SLURM_", "PMI_", "OMPI_")
+"""What names one process among others, and would name all runs alike."""
+PREFIXES_OF_ONE_PROCESS = ("TORCHELASTIC_", "SLURM_", "PMI_", "OMPI_")
 
 
 class Child(ABC):
@@ -36,8 +39,12 @@ class Child(ABC):
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and all that it started."""
-        with suppress(ProcessLookupError):
+        try:
             os.killpg(self.pid, number)
+        except ProcessLookupError:
+            if self.poll() is None:  # It does not lead its group yet.
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
 
 
 class FreshChild(Child):
@@ -76,9 +83,7 @@ class WarmChild(Child):
     """
 
     def __init__(self, arguments: Sequence[str], share: Share, log: Path) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
-        self._process: ForkServerProcess = context.Process(
+        self._process: ForkServerProcess = server().Process(
             target=_become_awlab, args=(list(arguments), environment(share), share.threads, log)
         )
         self._process.start()
@@ -86,7 +91,15 @@ class WarmChild(Child):
         self.pid = self._process.pid
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        code = self._process.exitcode
+        return -signal.SIGKILL if code == SERVER_DIED else code
+
+
+def server() -> ForkServerContext:
+    """The server that warm children are forked from; it starts with the first of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    return context
 
 
 def environment(share: Share) -> dict[str, str]:
@@ -94,7 +107,7 @@ def environment(share: Share) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in RANK_VARIABLES and not name.startswith(RANK_PREFIXES)
+        if name not in OF_ONE_PROCESS and not name.startswith(PREFIXES_OF_ONE_PROCESS)
     }
     return kept | {
         "CUDA_VISIBLE_DEVICES": ",".join(share.devices),
@@ -103,7 +116,8 @@ def environment(share: Share) -> dict[str, str]:
     }
 
 
-def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int, log: Path) -> None:
+def settle(variables: dict[str, str], threads: int, log: Path) -> None:
+    """Make a process that multiprocessing started a child of ours: alone, quiet, mortal."""
     os.setsid()
     die_with_parent()
     with log.open("ab") as output:
@@ -115,5 +129,9 @@ def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int,
     os.environ.update(variables)
     if "torch" in sys.modules:  # It read OMP_NUM_THREADS in the server, before the fork.
         sys.modules["torch"].set_num_threads(threads)
+
+
+def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int, log: Path) -> None:
+    settle(variables, threads, log)
     sys.argv = ["awlab", *arguments]
     importlib.import_module("awlab.cli").main()

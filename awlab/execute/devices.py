@@ -58,6 +58,11 @@ class Devices:
         self._load: Counter[str] = Counter()
         self._lent = 0
 
+    @property
+    def warm(self) -> bool:
+        """Whether a run is one CPU process, and so may be forked from a warm server."""
+        return not self.gpus and self.devices_per_run == 1
+
     def lend(self) -> Share | None:
         """Return the least busy devices, or None when a run must wait."""
         free = [gpu for gpu in self.gpus if self._load[gpu] < self._runs_at_once]

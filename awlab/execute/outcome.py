@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from awlab.record.run_directory import RunDirectory
 
-PREEMPTED = 75
 CLAIMED = 73
-KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
+PREEMPTED = 75
+INTERRUPTED = 130
 
 
 class Outcome(StrEnum):
@@ -15,11 +15,29 @@ class Outcome(StrEnum):
 
     FINISHED = "finished"
     PREEMPTED = "preempted"
+    INTERRUPTED = "interrupted"
     CLAIMED = "claimed"
     KILLED = "killed"
     OUT_OF_MEMORY = "out of memory"
+    DISK_FULL = "disk full"
     DIVERGED = "diverged"
     ERROR = "error"
+
+
+OF_THE_RUN = frozenset({Outcome.OUT_OF_MEMORY, Outcome.DIVERGED, Outcome.ERROR})
+"""Failures that come again when the run is started again."""
+FROM_OUTSIDE = frozenset({Outcome.KILLED, Outcome.DISK_FULL})
+"""Failures that do not tell against the run."""
+
+_OF_CODES = {
+    CLAIMED: Outcome.CLAIMED,
+    PREEMPTED: Outcome.PREEMPTED,
+    -signal.SIGTERM: Outcome.PREEMPTED,
+    INTERRUPTED: Outcome.INTERRUPTED,
+    -signal.SIGINT: Outcome.INTERRUPTED,
+    -signal.SIGKILL: Outcome.KILLED,
+    128 + signal.SIGKILL: Outcome.KILLED,
+}
 
 
 def outcome_of(directory: RunDirectory, code: int) -> Outcome:
@@ -29,15 +47,14 @@ def outcome_of(directory: RunDirectory, code: int) -> Outcome:
         directory: Of the run.
         code: Exit code of the child; negative for a signal.
     """
-    if code == 0 and directory.result.exists():
+    if directory.result.exists():  # Written last: whatever came after it, the run is finished.
         return Outcome.FINISHED
-    if code == PREEMPTED:
-        return Outcome.PREEMPTED
-    if code == CLAIMED:
-        return Outcome.CLAIMED
-    if code in KILLED:
-        return Outcome.KILLED
-    try:
-        return Outcome(directory.failure)
-    except ValueError:
-        return Outcome.ERROR
+    if code in _OF_CODES:
+        return _OF_CODES[code]
+    return failure_of(directory)
+
+
+def failure_of(directory: RunDirectory) -> Outcome:
+    """The failure that the files of a run tell of; `ERROR` where they say nothing that we know."""
+    told = directory.failure
+    return next((kind for kind in OF_THE_RUN | FROM_OUTSIDE if kind == told), Outcome.ERROR)

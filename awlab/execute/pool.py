@@ -4,20 +4,23 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from awlab.execute.child import Child
 from awlab.execute.devices import Devices, Share
-from awlab.execute.outcome import Outcome, outcome_of
+from awlab.execute.outcome import OF_THE_RUN, Outcome, failure_of, outcome_of
 from awlab.record.claim import living_holder
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 ELSEWHERE_SECONDS = 1.0
 GRACE_SECONDS = 60.0
 """Time that a child has to write a checkpoint after it was asked to end."""
+BAD_INPUT = 2
 
 Start = Callable[[Sequence[str], Share, Path], Child]
 
@@ -38,11 +41,13 @@ class Ended:
         experiment: Of the run.
         outcome: How it ended; `CLAIMED` when another process is executing the run.
         again: Whether the run will be started again.
+        message: What is wrong, where the files of the run do not say it.
     """
 
     experiment: Experiment
     outcome: Outcome
     again: bool = False
+    message: str = ""
 
     @property
     def failed(self) -> bool:
@@ -67,6 +72,12 @@ class _Attempt:
     progress: int
 
 
+@dataclass(frozen=True)
+class _Elsewhere:
+    experiment: Experiment
+    directory: RunDirectory
+
+
 @dataclass
 class Pool:
     """Executes experiments, one child process (group) each.
@@ -85,48 +96,88 @@ class Pool:
     fail_fast: bool = False
     _waiting: deque[Experiment] = field(default_factory=deque[Experiment])
     _running: list[_Attempt] = field(default_factory=list[_Attempt])
-    _elsewhere: list[Experiment] = field(default_factory=list[Experiment])
+    _elsewhere: dict[str, _Elsewhere] = field(default_factory=dict[str, _Elsewhere])
     _retried: dict[str, int] = field(default_factory=dict[str, int])
     _looked_elsewhere: float = 0.0
+    _kill_at: float | None = None
+    """When children that were asked to end are killed; None before they are asked."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._kill_at is not None
 
     def execute(self, experiments: Sequence[Experiment]) -> Generator[Event]:
         """Run them in this order; yields what happens, and `Waited` while nothing does.
 
-        However it is left (the end, an exception, a generator that is closed), no child lives on:
-        each is asked to write a checkpoint, and killed when that takes longer than `GRACE_SECONDS`
-        or on a second interrupt.
+        However it is left, no child lives on. After `stop` it ends when the children have. On an
+        exception they are killed at once if it is an interrupt, else asked to end as by `stop`.
         """
         self._waiting.extend(experiments)
         try:
-            while self._waiting or self._running or self._elsewhere:
+            while self._running or (not self.stopping and (self._waiting or self._elsewhere)):
                 yield from self._begin()
-                for event in self._collect():
-                    yield event
-                    if self.fail_fast and event.failed:
-                        return
+                yield from self._collect()
                 yield from self._look_elsewhere()
                 yield Waited()
                 time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            self.kill()
+            raise
         finally:
             self._end_all()
 
+    def stop(self) -> None:
+        """Begin nothing more; ask the children to write a checkpoint and end, in a minute."""
+        if self.stopping:
+            return
+        self._kill_at = time.monotonic() + GRACE_SECONDS
+        for attempt in self._running:
+            attempt.child.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the children at once; what they did since their last checkpoint is lost."""
+        for attempt in self._running:
+            attempt.child.send(signal.SIGKILL)
+
     def _begin(self) -> Iterator[Event]:
-        while self._waiting and (share := self.devices.lend()):
-            experiment = self._waiting.popleft()
-            directory = RunDirectory.of(experiment)
-            if living_holder(directory.path) is not None:
+        while self._waiting and not self.stopping and (share := self.devices.lend()):
+            event = self._try_to_begin(self._waiting.popleft(), share)
+            if not isinstance(event, Started):
                 self.devices.take_back(share)
-                self._elsewhere.append(experiment)
-                yield Ended(experiment, Outcome.CLAIMED, again=True)
-                continue
+            yield from self._noted(event)
+
+    def _try_to_begin(self, experiment: Experiment, share: Share) -> Started | Ended:
+        try:
+            directory = RunDirectory.of(experiment)
+            settled = self._settled(experiment, directory)
+            if settled is not None:
+                return settled
             self._running.append(self._attempt(experiment, directory, share))
-            yield Started(experiment, share)
+        except (InputError, OSError) as error:
+            return Ended(experiment, Outcome.ERROR, message=str(error))
+        return Started(experiment, share)
+
+    def _settled(self, experiment: Experiment, directory: RunDirectory) -> Ended | None:
+        """What becomes or became of a run in another process, if it need not be started here."""
+        if living_holder(directory.path) is not None:
+            return self._left_to_others(experiment, directory)
+        if directory.state == "finished":
+            return Ended(experiment, Outcome.FINISHED)
+        if directory.state == "failed" and (failure := failure_of(directory)) in OF_THE_RUN:
+            return Ended(experiment, failure)
+        return None
+
+    def _left_to_others(self, experiment: Experiment, directory: RunDirectory) -> Ended:
+        self._elsewhere[experiment.id] = _Elsewhere(experiment, directory)
+        return Ended(experiment, Outcome.CLAIMED, again=True)
 
     def _attempt(self, experiment: Experiment, directory: RunDirectory, share: Share) -> _Attempt:
         directory.create(experiment)
         arguments = ["run", str(directory.experiment), *self._overrides(experiment, share)]
+        progress = _progress(directory)
         child = self.start(arguments, share, directory.log)
-        return _Attempt(experiment, directory, share, child, _progress(directory))
+        return _Attempt(experiment, directory, share, child, progress)
 
     def _overrides(self, experiment: Experiment, share: Share) -> list[str]:
         """The stored experiment may have been made elsewhere: the runtime of the plan counts."""
@@ -138,7 +189,9 @@ class Pool:
         )
         return [f"runtime={runtime.model_dump_json()}"]
 
-    def _collect(self) -> Iterator[Ended]:
+    def _collect(self) -> Iterator[Event]:
+        if self._kill_at is not None and time.monotonic() > self._kill_at:
+            self.kill()
         for attempt in list(self._running):
             code = attempt.child.poll()
             if code is None:
@@ -146,14 +199,15 @@ class Pool:
             self._running.remove(attempt)
             self.devices.take_back(attempt.share)
             attempt.child.send(signal.SIGKILL)  # Loader processes and ranks that it left behind.
-            yield self._ended(attempt, outcome_of(attempt.directory, code))
+            yield from self._noted(self._ended(attempt, code))
 
-    def _ended(self, attempt: _Attempt, outcome: Outcome) -> Ended:
-        experiment = attempt.experiment
+    def _ended(self, attempt: _Attempt, code: int) -> Ended:
+        experiment, outcome = attempt.experiment, outcome_of(attempt.directory, code)
         if outcome is Outcome.CLAIMED:
-            self._elsewhere.append(experiment)
-            return Ended(experiment, outcome, again=True)
-        again = self._may_try_again(attempt, outcome)
+            return self._left_to_others(experiment, attempt.directory)
+        if outcome is Outcome.ERROR and code != BAD_INPUT:
+            _record(attempt.directory, code)
+        again = not self.stopping and self._may_try_again(attempt, outcome)
         if again:
             self._waiting.append(experiment)
         return Ended(experiment, outcome, again=again)
@@ -163,44 +217,43 @@ class Pool:
             return False
         if outcome is Outcome.PREEMPTED and _progress(attempt.directory) > attempt.progress:
             return True
-        count = self._retried[attempt.experiment.id] = (
-            self._retried.get(attempt.experiment.id, 0) + 1
-        )
+        count = self._retried.get(attempt.experiment.id, 0) + 1
+        self._retried[attempt.experiment.id] = count
         return count <= self.retries
 
     def _look_elsewhere(self) -> Iterator[Event]:
-        if time.monotonic() - self._looked_elsewhere < ELSEWHERE_SECONDS:
+        if self.stopping or time.monotonic() - self._looked_elsewhere < ELSEWHERE_SECONDS:
             return
         self._looked_elsewhere = time.monotonic()
-        for experiment in list(self._elsewhere):
-            directory = RunDirectory.of(experiment)
-            if living_holder(directory.path) is not None:
+        for identity, other in list(self._elsewhere.items()):
+            if living_holder(other.directory.path) is not None:
                 continue
-            self._elsewhere.remove(experiment)
-            if directory.state == "finished":
-                yield Ended(experiment, Outcome.FINISHED)
-            elif directory.state == "failed":
-                yield Ended(experiment, outcome_of(directory, 1))
+            del self._elsewhere[identity]
+            settled = self._settled(other.experiment, other.directory)
+            if settled is None:
+                self._waiting.append(other.experiment)
             else:
-                self._waiting.append(experiment)
+                yield from self._noted(settled)
+
+    def _noted(self, event: Started | Ended) -> Iterator[Event]:
+        """Tell of an event, and stop on what makes it pointless to go on."""
+        yield event
+        if not isinstance(event, Ended) or not event.failed:
+            return
+        if self.fail_fast or event.outcome is Outcome.DISK_FULL:
+            self.stop()
 
     def _end_all(self) -> None:
-        for attempt in self._running:
-            attempt.child.send(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
+        """Leave no child behind when the loop was left in the middle."""
+        self.stop()
         try:
-            while time.monotonic() < deadline and not all(
-                self._has_ended(a) for a in self._running
-            ):
+            while self._running:
+                for _ in self._collect():
+                    pass
                 time.sleep(POLL_SECONDS)
         finally:
-            for attempt in self._running:
-                attempt.child.send(signal.SIGKILL)
+            self.kill()
             self._running.clear()
-
-    @staticmethod
-    def _has_ended(attempt: _Attempt) -> bool:
-        return attempt.child.poll() is not None
 
 
 def _progress(directory: RunDirectory) -> int:
@@ -209,3 +262,12 @@ def _progress(directory: RunDirectory) -> int:
         return directory.last_checkpoint.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _record(directory: RunDirectory, code: int) -> None:
+    """Write `error.txt` for a child that died without a word."""
+    if directory.error.exists():
+        return
+    how = f"died: {signal.strsignal(-code)}" if code < 0 else f"ended with code {code}"
+    with suppress(OSError):
+        directory.fail(Outcome.ERROR, f"the process {how}, without a result; see {directory.log}")

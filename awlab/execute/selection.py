@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import Literal
 
-from awlab.plan import Plan, Run
+from awlab.execute.outcome import FROM_OUTSIDE, failure_of
+from awlab.plan import Cell, Plan, Run
 from awlab.spec.errors import InputError, did_you_mean
 
 Order = Literal["seeds-first", "cells-first"]
+Again = Literal["failed", "all"]
 
 
 @dataclass(frozen=True)
@@ -16,68 +18,75 @@ class Selection:
     """What a user asks for.
 
     Attributes:
-        only: `axis=label`: cells where all of these hold.
+        only: `axis=label`: cells where these hold; of several labels of one axis, any.
         cells: Names of cells; none for all.
         limit: Most runs; None for all.
         order: `seeds-first` finishes one cell before the next, `cells-first` one seed of all cells
             before the next seed, so that a study that is stopped early is still balanced.
-        retry_failed: Whether failed runs are started again.
+        again: Which runs that are over are started again: those that failed, or all; None for none.
     """
 
     only: Sequence[str] = ()
     cells: Sequence[str] = ()
     limit: int | None = None
     order: Order = "cells-first"
-    retry_failed: bool = False
+    again: Again | None = None
 
     def of(self, plan: Plan) -> list[Run]:
         """The runs to execute.
 
         Raises:
-            InputError: When `only` or `cells` name what the plan does not have.
+            InputError: When `only` or `cells` name what the plan does not run.
         """
         wanted = self._cells(plan)
         by_cell = [
-            [run for run in cell.runs if self._is_open(run)]
+            cell.runs
             for cell in plan.cells
-            if cell.name in wanted and cell.same_as is None
+            if cell.name in wanted and cell.same_as is None and cell.excluded is None
         ]
-        if self.order == "cells-first":
-            turns = zip_longest(*by_cell)
-            ordered = [run for run in chain.from_iterable(turns) if run is not None]
-        else:
-            ordered = list(chain.from_iterable(by_cell))
-        return ordered[: self.limit]
+        turns = zip(*by_cell, strict=True) if self.order == "cells-first" else by_cell
+        return [run for run in chain.from_iterable(turns) if self._is_open(run)][: self.limit]
 
     def _is_open(self, run: Run) -> bool:
-        return run.state in ("missing", "interrupted") or (
-            self.retry_failed and run.state == "failed"
+        if self.again == "all" or run.state in ("missing", "interrupted"):
+            return True
+        return run.state == "failed" and (
+            self.again == "failed" or failure_of(run.directory) in FROM_OUTSIDE
         )
 
     def _cells(self, plan: Plan) -> set[str]:
-        names = [cell.name for cell in plan.cells]
-        for name in self.cells:
-            if name not in names:
-                raise _unknown("cell", name, names)
-        pairs = [self._pair(plan, text) for text in self.only]
+        named = [_cell(plan, name) for name in self.cells] or plan.cells
+        labels: dict[str, set[str]] = {}
+        for text in self.only:
+            axis, label = _pair(plan, text)
+            labels.setdefault(axis, set()).add(label)
         return {
             cell.same_as or cell.name
-            for cell in plan.cells
-            if (not self.cells or cell.name in self.cells)
-            and all(cell.labels[axis] == label for axis, label in pairs)
+            for cell in named
+            if all(cell.labels[axis] in allowed for axis, allowed in labels.items())
         }
 
-    @staticmethod
-    def _pair(plan: Plan, text: str) -> tuple[str, str]:
-        axis, equals, label = text.partition("=")
-        axes = plan.ablation.axes
-        if not equals:
-            raise InputError(f"--only {text}: expected AXIS=LABEL")
-        if axis not in axes:
-            raise _unknown("axis", axis, list(axes))
-        if label not in axes[axis].labelled:
-            raise _unknown(f"label of axis {axis}", label, list(axes[axis].labelled))
-        return axis, label
+
+def _cell(plan: Plan, name: str) -> Cell:
+    names = [cell.name for cell in plan.cells]
+    if name not in names:
+        raise _unknown("cell", name, names)
+    cell = plan[name]
+    if cell.excluded is not None:
+        raise InputError(f"cell {name!r} is excluded: {cell.excluded}")
+    return cell
+
+
+def _pair(plan: Plan, text: str) -> tuple[str, str]:
+    axis, equals, label = text.partition("=")
+    axes = plan.ablation.axes
+    if not equals:
+        raise InputError(f"--only {text}: expected AXIS=LABEL")
+    if axis not in axes:
+        raise _unknown("axis", axis, list(axes))
+    if label not in axes[axis].labelled:
+        raise _unknown(f"label of axis {axis}", label, list(axes[axis].labelled))
+    return axis, label
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> InputError:

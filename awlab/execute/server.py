@@ -4,6 +4,11 @@ The server would wait for its children before it ends, so it has to be told to d
 the children die with the server.
 """
 
+import os
+
 from awlab.execute.mortal import die_with_parent
 
 die_with_parent()
+# OpenMP reads it when torch is imported, which is next. Threads that wait by spinning take their
+# time from other runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

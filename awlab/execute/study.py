@@ -1,27 +1,39 @@
 """Execute what is missing of a plan."""
 
-import signal
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Protocol
 
 from awlab.execute.child import FreshChild, WarmChild
 from awlab.execute.devices import Devices
-from awlab.execute.outcome import Outcome
-from awlab.execute.pool import Ended, Pool, Started
-from awlab.plan import Run
+from awlab.execute.outcome import Outcome, failure_of
+from awlab.execute.pool import Ended, Event, Pool, Started
+from awlab.execute.smoke import try_out, untried
+from awlab.execute.stop import StopRequests
+from awlab.plan import Plan, Run
+from awlab.record.claim import living_holder
+from awlab.record.run_directory import RunDirectory
+from awlab.record.study_directory import StudyDirectory
 
 
 class View(Protocol):
     """Is told what happens."""
 
+    def say(self, doing: str) -> None:
+        """Something is being done besides the runs; nothing, when it is done."""
+        ...
+
     def started(self, identity: str) -> None:
         """An attempt at a run began."""
         ...
 
-    def ended(self, identity: str, outcome: str, *, again: bool) -> None:
+    def ended(self, identity: str, outcome: str, *, again: bool, message: str = "") -> None:
         """An attempt at a run ended; it may be started again."""
+        ...
+
+    def stopping(self) -> None:
+        """The runs were asked to end."""
         ...
 
     def refresh(self) -> None:
@@ -29,53 +41,105 @@ class View(Protocol):
         ...
 
 
-def execute(
-    runs: Sequence[Run],
-    devices: Devices,
-    view: View,
-    *,
-    retries: int = 1,
-    fail_fast: bool = False,
-) -> dict[str, Outcome]:
-    """Execute runs and tell how each ended.
+@dataclass(frozen=True)
+class Study:
+    """A plan that is executed.
 
-    Runs of one CPU process are forked from a server that is warm; those on GPUs and of several
-    processes are fresh interpreters.
-
-    Args:
-        runs: In this order.
-        devices: Lent to them.
-        view: Is told what happens.
+    Attributes:
+        plan: What there is to do.
+        devices: Lent to the runs. Runs of one CPU process are forked from a server that is warm;
+            those on GPUs and of several processes are fresh interpreters.
+        stop: Tells when to end early: no run is begun any more, and those that are being executed
+            write a checkpoint.
         retries: See `Pool`.
         fail_fast: See `Pool`.
-
-    Returns:
-        The last outcome of each run that ended, by id.
-
-    Raises:
-        KeyboardInterrupt: On SIGINT or SIGTERM, when all children have ended.
     """
-    alone = not devices.gpus and devices.devices_per_run == 1
-    pool = Pool(devices, WarmChild if alone else FreshChild, retries=retries, fail_fast=fail_fast)
+
+    plan: Plan
+    devices: Devices
+    stop: StopRequests
+    retries: int = 1
+    fail_fast: bool = False
+
+    def execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
+        """Try what nobody has tried, execute runs, and tell how each ended.
+
+        Args:
+            runs: Of the plan, in this order.
+            view: Is told what happens.
+
+        Returns:
+            The last outcome of each run that ended, by id.
+
+        Raises:
+            InputError: When an experiment cannot be run as it is.
+            KeyboardInterrupt: On a second SIGINT, when all children are dead.
+        """
+        outcomes = self._try_out(runs, view)
+        if self.fail_fast and outcomes:
+            return outcomes
+        left = [run for run in runs if run.id not in outcomes]
+        return outcomes | self._execute(left, view)
+
+    def _try_out(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
+        """Record the runs that would fail within two steps as failed."""
+        groups = untried(self.plan, runs)
+        log = StudyDirectory.of(self.plan.ablation).log
+        outcomes: dict[str, Outcome] = {}
+        view.say(_trying(0, len(groups)))
+        for done, tried in enumerate(try_out(groups, self.devices, log, self.stop), start=1):
+            view.say(_trying(done, len(groups)))
+            if tried.failure is not None:
+                outcomes |= _record(tried.runs, tried.failure, tried.story, view)
+        view.say("")
+        return outcomes
+
+    def _execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
+        pool = Pool(
+            self.devices,
+            WarmChild if self.devices.warm else FreshChild,
+            retries=self.retries,
+            fail_fast=self.fail_fast,
+        )
+        outcomes: dict[str, Outcome] = {}
+        if self.stop.code:
+            return outcomes
+        with closing(pool.execute([run.experiment for run in runs])) as events:
+            try:
+                for event in events:
+                    if isinstance(event, Ended):
+                        outcomes[event.experiment.id] = event.outcome
+                    _tell(view, event)
+                    if self.stop.code:
+                        pool.stop()
+                    if pool.stopping:
+                        view.stopping()
+            except KeyboardInterrupt:
+                pool.kill()
+                raise
+        return outcomes
+
+
+def _record(runs: Sequence[Run], failure: str, story: str, view: View) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    with _sigterm_interrupts(), closing(pool.execute([run.experiment for run in runs])) as events:
-        for event in events:
-            if isinstance(event, Started):
-                view.started(event.experiment.id)
-            elif isinstance(event, Ended):
-                outcomes[event.experiment.id] = event.outcome
-                view.ended(event.experiment.id, event.outcome, again=event.again)
-            view.refresh()
+    for run in runs:
+        if living_holder(run.path) is not None:
+            continue  # Somebody else has begun it, and will see.
+        directory = RunDirectory.of(run.experiment)
+        directory.create(run.experiment)
+        directory.fail(failure, f"in the smoke test: {story}")
+        outcomes[run.id] = failure_of(directory)
+        view.ended(run.id, outcomes[run.id], again=False)
     return outcomes
 
 
-@contextmanager
-def _sigterm_interrupts() -> Generator[None]:
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+def _tell(view: View, event: Event) -> None:
+    if isinstance(event, Started):
+        view.started(event.experiment.id)
+    elif isinstance(event, Ended):
+        view.ended(event.experiment.id, event.outcome, again=event.again, message=event.message)
+    view.refresh()
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+def _trying(done: int, total: int) -> str:
+    return f"smoke test: {done} of {total} architectures" if total else ""

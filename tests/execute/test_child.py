@@ -52,11 +52,30 @@ def test_a_child_is_alone_in_its_group(
     child.send(signal.SIGKILL)  # Of a dead child: nothing happens.
 
 
+def test_a_child_that_does_not_lead_its_group_yet_hears_a_signal(tmp_path: Path) -> None:
+    for _ in range(5):
+        child = WarmChild(["list", "--root", str(tmp_path)], SHARE, tmp_path / "log.txt")
+        child.send(signal.SIGTERM)
+        assert wait(child) == -signal.SIGTERM
+
+
+def test_a_warm_child_whose_server_died_was_killed(tmp_path: Path) -> None:
+    fifo = tmp_path / "experiment.yaml"
+    os.mkfifo(fifo)
+    child = WarmChild(["validate", str(fifo)], SHARE, tmp_path / "log.txt")
+    server = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(server, signal.SIGKILL)
+    assert wait(child) == -signal.SIGKILL
+    another = WarmChild(["--help"], SHARE, tmp_path / "log.txt")  # The server starts again.
+    assert wait(another) == 0
+
+
 def test_a_child_is_no_rank_of_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "CUSTOM"):
+    hidden = {"RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "WANDB_RUN_ID"}
+    for name in (*hidden, "CUSTOM"):
         monkeypatch.setenv(name, "1")
     variables = environment(Share(("2", "3"), 4))
-    assert {"RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_PROCID"}.isdisjoint(variables)
+    assert hidden.isdisjoint(variables)
     assert variables["CUSTOM"] == "1"
     assert variables["CUDA_VISIBLE_DEVICES"] == "2,3"
     assert variables["OMP_NUM_THREADS"] == "4"

@@ -1,11 +1,13 @@
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from awlab.execute import pool as module
 from awlab.execute.child import Child
 from awlab.execute.devices import Devices, Share
 from awlab.execute.outcome import Outcome
@@ -145,24 +147,68 @@ def test_fail_fast_ends_the_others(experiments: list[Experiment]) -> None:
     code = f"time.sleep(60) if run.name == {slow!r} else sys.exit(1)"
     begin = time.monotonic()
     pool = Pool(Devices(runs_at_once=2), scripted(code), fail_fast=True)
-    assert ends(list(pool.execute(experiments))) == [(1, Outcome.ERROR, False)]
+    assert ends(list(pool.execute(experiments))) == [
+        (1, Outcome.ERROR, False),
+        (0, Outcome.PREEMPTED, False),
+    ]
     assert time.monotonic() - begin < 30
 
 
-def test_an_interrupt_lets_children_write_a_checkpoint(experiments: list[Experiment]) -> None:
-    code = (
-        "def end(*_):\n    checkpoint(); sys.exit(75)\n"
-        "signal.signal(signal.SIGTERM, end)\n(run / 'ready').touch()\ntime.sleep(60)"
-    )
-    directory = RunDirectory.of(experiments[0])
-    events = Pool(Devices(), scripted(code)).execute(experiments)
+def test_a_full_disk_ends_the_others(experiments: list[Experiment]) -> None:
+    code = "(run / 'error.txt').write_text('disk full' + chr(10)); sys.exit(1)"
+    outcomes = ends(list(Pool(Devices(), scripted(code)).execute(experiments)))
+    assert outcomes == [(0, Outcome.DISK_FULL, False)]
+
+
+GRACEFUL = (
+    "def end(*_):\n    checkpoint(); sys.exit(75)\n"
+    "signal.signal(signal.SIGTERM, end)\n(run / 'ready').touch()\ntime.sleep(60)"
+)
+
+
+def begin(pool: Pool, experiments: list[Experiment]) -> Generator[Event]:
+    """Execute until the first child is ready."""
+    events = pool.execute(experiments)
     for _ in events:
-        if (directory.path / "ready").exists():
-            break
+        if (RunDirectory.of(experiments[0]).path / "ready").exists():
+            return events
+    raise AssertionError
+
+
+def test_a_stop_lets_children_write_a_checkpoint(experiments: list[Experiment]) -> None:
+    pool = Pool(Devices(), scripted(GRACEFUL))
+    events = begin(pool, experiments)
+    pool.stop()
+    assert ends(list(events)) == [(0, Outcome.PREEMPTED, False)]
+    assert RunDirectory.of(experiments[0]).last_checkpoint.exists()
+    assert len(Script.started) == 1
+
+
+def test_a_child_that_does_not_stop_is_killed(
+    experiments: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
+    code = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(run / 'ready').touch()\ntime.sleep(60)"
+    pool = Pool(Devices(), scripted(code))
+    events = begin(pool, experiments)
+    pool.stop()
+    assert ends(list(events)) == [(0, Outcome.KILLED, False)]
+
+
+def test_what_goes_wrong_around_the_pool_lets_children_write_a_checkpoint(
+    experiments: list[Experiment],
+) -> None:
+    events = begin(Pool(Devices(), scripted(GRACEFUL)), experiments)
+    events.close()
+    assert RunDirectory.of(experiments[0]).last_checkpoint.exists()
+
+
+def test_an_interrupt_kills_at_once(experiments: list[Experiment]) -> None:
+    events = begin(Pool(Devices(), scripted(GRACEFUL)), experiments)
     with pytest.raises(KeyboardInterrupt):
         events.throw(KeyboardInterrupt)
-    assert directory.last_checkpoint.exists()
-    assert Script.started[0].process.returncode == 75
+    assert Script.started[0].process.returncode == -signal.SIGKILL
+    assert not RunDirectory.of(experiments[0]).last_checkpoint.exists()
 
 
 def test_what_a_child_leaves_behind_is_killed(experiments: list[Experiment]) -> None:
@@ -197,3 +243,58 @@ def test_a_run_claimed_elsewhere_is_waited_for(experiments: list[Experiment]) ->
         (0, Outcome.FINISHED, False),
     ]
     assert len(Script.started) == 1
+
+
+def test_what_another_process_finished_or_failed_meanwhile_is_not_started(
+    experiments: list[Experiment],
+) -> None:
+    events = Pool(Devices(), scripted("time.sleep(0.2); finish()")).execute(experiments[:3])
+    next(events)
+    for experiment, file, text in (
+        (experiments[1], "result.json", "{}"),
+        (experiments[2], "error.txt", "diverged\n"),
+    ):
+        RunDirectory.of(experiment).create(experiment)
+        (RunDirectory.of(experiment).path / file).write_text(text)
+    assert ends(list(events)) == [
+        (0, Outcome.FINISHED, False),
+        (1, Outcome.FINISHED, False),
+        (2, Outcome.DIVERGED, False),
+    ]
+    assert len(Script.started) == 1
+
+
+def test_a_child_that_dies_without_a_word_is_recorded(experiments: list[Experiment]) -> None:
+    code = "import ctypes; ctypes.string_at(0)"
+    outcomes = ends(list(Pool(Devices(), scripted(code)).execute(experiments[:1])))
+    assert outcomes == [(0, Outcome.ERROR, False)]
+    directory = RunDirectory.of(experiments[0])
+    assert directory.state == "failed"
+    assert "the process died: Segmentation fault, without a result" in directory.error.read_text()
+
+
+def test_bad_input_is_not_held_against_a_run(experiments: list[Experiment]) -> None:
+    outcomes = ends(list(Pool(Devices(), scripted("sys.exit(2)")).execute(experiments[:1])))
+    assert outcomes == [(0, Outcome.ERROR, False)]
+    assert RunDirectory.of(experiments[0]).state == "interrupted"
+
+
+def test_a_directory_that_was_edited_fails_alone(experiments: list[Experiment]) -> None:
+    directory = RunDirectory.of(experiments[0])
+    directory.create(experiments[0])
+    file = directory.experiment
+    file.write_text(file.read_text().replace("epochs: 1", "epochs: 7"))
+    events = list(Pool(Devices(), scripted("finish()")).execute(experiments[:2]))
+    assert ends(events) == [(0, Outcome.ERROR, False), (1, Outcome.FINISHED, False)]
+    messages = [event.message for event in events if isinstance(event, Ended)]
+    assert "the file was edited after the run began" in messages[0]
+
+
+def test_a_folder_that_cannot_be_written_fails_the_run_with_its_reason(
+    experiments: list[Experiment], tmp_path: Path
+) -> None:
+    (tmp_path / "runs").write_text("in the way")
+    events = list(Pool(Devices(), scripted("finish()")).execute(experiments[:1]))
+    assert ends(events) == [(0, Outcome.ERROR, False)]
+    message = next(event.message for event in events if isinstance(event, Ended))
+    assert message.startswith("cannot write the run directory")

@@ -2,13 +2,18 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from awlab.execute import child, study
 from awlab.execute.devices import Devices
 from awlab.execute.outcome import Outcome
-from awlab.plan import Plan
+from awlab.execute.smoke import Tried
+from awlab.execute.stop import StopRequests
+from awlab.execute.study import Study
+from awlab.plan import Plan, Run
+from awlab.record.claim import claim
 
 
 class Listener:
@@ -16,32 +21,50 @@ class Listener:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
+        self.said: list[str] = []
+
+    def say(self, doing: str) -> None:
+        self.said.append(doing)
 
     def started(self, identity: str) -> None:
         self.told.append((identity, "started"))
 
-    def ended(self, identity: str, outcome: str, *, again: bool) -> None:
+    def ended(self, identity: str, outcome: str, *, again: bool, message: str = "") -> None:
         self.told.append((identity, f"{outcome} again" if again else outcome))
+
+    def stopping(self) -> None:
+        self.said.append("stopping")
 
     def refresh(self) -> None: ...
 
 
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import torch nowhere but in the runs themselves, and try nothing beforehand."""
+    monkeypatch.setattr(child, "PRELOAD", ("awlab.execute.server",))
+    monkeypatch.setattr(study, "try_out", lambda *_: iter(()))
+
+
 @pytest.mark.timeout(300)
-def test_runs_are_really_trained_in_warm_children(tiny_plan: Plan) -> None:
-    """Torch is imported once, in the server; two real trainings follow."""
+def test_runs_are_really_tried_and_trained_in_warm_children(tiny_plan: Plan) -> None:
+    """Torch is imported once, in the server; a smoke test and two trainings follow."""
     runs, view = tiny_plan.runs[:2], Listener()
-    outcomes = study.execute(runs, Devices(cores=1), view)
+    with StopRequests() as stop:
+        outcomes = Study(tiny_plan, Devices(cores=1), stop).execute(runs, view)
     assert outcomes == {run.id: Outcome.FINISHED for run in runs}, [
         run.directory.log.read_text() for run in runs
     ]
     assert [told for _, told in view.told] == ["started", "finished"] * 2
     assert all(run.directory.state == "finished" for run in runs)
+    assert view.said == [
+        "smoke test: 0 of 1 architectures",
+        "smoke test: 1 of 1 architectures",
+        "",
+    ]
 
 
-def test_sigterm_ends_the_study_like_an_interrupt(
-    tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(child, "PRELOAD", ("awlab.execute.server",))
+@pytest.mark.usefixtures("light")
+def test_a_request_ends_the_study_and_leaves_the_handlers_as_they_were(tiny_plan: Plan) -> None:
     before = signal.getsignal(signal.SIGTERM)
     view = Listener()
 
@@ -51,7 +74,32 @@ def test_sigterm_ends_the_study_like_an_interrupt(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=terminate).start()
-    with pytest.raises(KeyboardInterrupt):
-        study.execute(tiny_plan.runs, Devices(cores=1), view)
+    with StopRequests() as stop:
+        outcomes = Study(tiny_plan, Devices(cores=1), stop).execute(tiny_plan.runs, view)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert all(run.directory.state != "finished" for run in tiny_plan.runs)
+    assert list(outcomes.values()) == [Outcome.PREEMPTED]
+    assert view.said[-1] == "stopping"
+    assert [told for _, told in view.told] == ["started", "preempted"]
+
+
+@pytest.mark.usefixtures("light")
+def test_an_architecture_that_fails_fails_its_runs_and_no_others(
+    tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def try_out(groups: Sequence[tuple[Run, ...]], *_: object) -> Iterator[Tried]:
+        for group in groups:
+            bad = group[0].cell.startswith("conv=aw")
+            yield Tried(group, "out of memory", "a story") if bad else Tried(group)
+
+    monkeypatch.setattr(study, "try_out", try_out)
+    bad = [run for run in tiny_plan.runs if run.cell.startswith("conv=aw")]
+    view, stop = Listener(), StopRequests()
+    bad[0].directory.create(bad[0].experiment)
+    with claim(bad[0].path):  # Somebody else is executing it already.
+        outcomes = Study(tiny_plan, Devices(cores=1), stop, fail_fast=True).execute(
+            tiny_plan.runs, view
+        )
+    assert outcomes == {run.id: Outcome.OUT_OF_MEMORY for run in bad[1:]}
+    assert view.told == [(run.id, "out of memory") for run in bad[1:]]
+    assert [run.directory.state for run in bad] == ["interrupted"] + ["failed"] * (len(bad) - 1)
+    assert bad[1].directory.error.read_text() == "out of memory\nin the smoke test: a story\n"
