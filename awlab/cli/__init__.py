@@ -8,6 +8,7 @@ command resumes), 130 interrupted.
 from awlab.cli import experiment as experiment
 from awlab.cli import study as study
 from awlab.cli import surroundings as surroundings
+from awlab.cli import watch as watch
 from awlab.cli.app import app as app
 
 

@@ -1,36 +1,30 @@
 """The view of a study while it is executed: cells by seeds, what each run is doing, time left."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from awlab.plan import Plan, Run
-from awlab.record.record import best_of, read_result, read_validations
-from awlab.spec.errors import InputError
+from awlab.report.pace import Pace, clock
+from awlab.report.picture import picture
+from awlab.report.progress import Progress, progress_of
+from awlab.report.signs import SIGNS
 
 REFRESH_SECONDS = 0.5
-TICK, CROSS, WAITING, PAUSED = "\u2713", "\u2717", "\u00b7", "\u23f8"
-
-
-@dataclass
-class _Progress:
-    """What is known of one run.
-
-    Attributes:
-        state: Of its directory, or `running`, `elsewhere`.
-        text: After the sign: an error, an epoch, a class of failure.
-        began: When the attempt that is running began, seconds.
-    """
-
-    state: str
-    text: str = ""
-    began: float = 0.0
+MOST_RUNNING = 8
+BAR = 14
+TOLD = 12
+"""Lines of a failure that are shown."""
+OVER = ("finished", "failed")
 
 
 class StudyView:
@@ -40,21 +34,24 @@ class StudyView:
 
     Args:
         plan: The study.
-        todo: Ids of the runs that will be executed.
+        todo: The runs that will be executed.
         console: Where to print.
-        at_once: Runs that are executed at the same time, for the time left.
+        at_once: Runs that are executed at the same time.
     """
 
-    def __init__(self, plan: Plan, todo: Iterable[str], console: Console, at_once: int = 1) -> None:
+    def __init__(self, plan: Plan, todo: Iterable[Run], console: Console, at_once: int = 1) -> None:
         self._plan = plan
         self._todo = list(todo)
         self._console = console
-        self._at_once = at_once
+        self._metric = plan.ablation.metric.name
         self._runs = {run.id: run for run in plan.runs}
-        self._progress = {run.id: _stored(run) for run in plan.runs}
+        self._progress = {run.id: progress_of(run, self._metric) for run in plan.runs}
+        self._over: set[str] = set()
+        self._mine: dict[str, float] = {}
+        self._pace = Pace(at_once)
         self._begin = time.monotonic()
-        self._seconds: list[float] = []
         self._drawn = 0.0
+        self._doing = ""
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> "StudyView":
@@ -72,126 +69,175 @@ class StudyView:
             self._live.update(self.picture(), refresh=True)
             self._live.stop()
 
+    def say(self, doing: str) -> None:
+        """Tell what is being done besides the runs; nothing, when it is done."""
+        if doing and doing != self._doing and not self._live:
+            self._print(doing)
+        self._doing = doing
+        self._drawn = 0.0
+
     def started(self, identity: str) -> None:
         """An attempt at a run began."""
-        self._progress[identity] = _Progress("running", began=time.monotonic())
-        self._say(identity, "started")
+        run, now = self._runs[identity], time.monotonic()
+        fraction = self._progress[identity].fraction
+        self._progress[identity] = replace(self._progress[identity], state="running", failure="")
+        self._mine[identity] = now
+        self._pace.began(run, fraction, now)
+        self._tell(identity, "started" if fraction == 0 else "goes on")
 
-    def ended(self, identity: str, outcome: str, *, again: bool) -> None:
+    def ended(self, identity: str, outcome: str, *, again: bool, message: str = "") -> None:
         """An attempt at a run ended.
 
         Args:
             identity: Of the experiment.
             outcome: How it ended, in a word or two.
-            again: Whether it will be started again.
+            again: Whether it will be started again, or is being executed elsewhere.
+            message: What is wrong, where the files of the run do not say it.
         """
-        before = self._progress[identity]
-        if outcome == "finished":
-            if before.began:
-                self._seconds.append(time.monotonic() - before.began)
-            self._progress[identity] = _finished(self._runs[identity])
-        elif outcome == "claimed":
-            self._progress[identity] = _Progress("elsewhere")
-        elif again:
-            self._progress[identity] = _Progress("interrupted", outcome)
-        else:
-            self._progress[identity] = _Progress("failed", outcome)
-        text = self._progress[identity].text
-        self._say(identity, f"{outcome}{', goes on later' if again else ''}", text)
-        if self._progress[identity].state == "failed":
-            self._explain(identity)
+        run, now = self._runs[identity], time.monotonic()
+        began = self._mine.pop(identity, now)
+        self._pace.ended(run, now, finished=outcome == "finished")
+        progress = progress_of(run, self._metric)
+        failed = not again and outcome not in ("finished", "preempted", "interrupted")
+        if failed:
+            progress = replace(progress, state="failed", failure=outcome)
+        self._progress[identity] = progress
+        if not again:
+            self._over.add(identity)
+        self._tell(identity, *_how(outcome, progress, now - began, again=again))
+        if failed:
+            self._explain(run, message)
+
+    def stopping(self) -> None:
+        """The runs were asked to end."""
+        running = len(self._mine)
+        self.say(
+            f"ending: {_runs(running)} {'writes its' if running == 1 else 'write their'} "
+            "checkpoint; Ctrl-C again kills at once"
+            if running
+            else ""
+        )
 
     def refresh(self) -> None:
-        """Redraw, when it is time."""
-        if not self._live or time.monotonic() - self._drawn < REFRESH_SECONDS:
-            return
-        for identity, progress in self._progress.items():
-            if progress.state == "running":
-                progress.text = _epochs(self._runs[identity])
-        self._live.update(self.picture(), refresh=True)
-        self._drawn = time.monotonic()
+        """Look again and redraw, when it is time."""
+        if self._live and time.monotonic() - self._drawn >= REFRESH_SECONDS:
+            self.look()
+            self._live.update(self.screen(), refresh=True)
+            self._drawn = time.monotonic()
 
-    def _say(self, identity: str, what: str, text: str = "") -> None:
+    @property
+    def over(self) -> bool:
+        """Whether every run of the study is finished or has failed."""
+        return all(progress.state in OVER for progress in self._progress.values())
+
+    def picture(self) -> RenderableType:
+        """The study as it stands, with as many lines as it takes."""
+        return Group(self._picture(lines=None), self._states())
+
+    def look(self) -> None:
+        """Read how far the runs are."""
+        for identity, progress in self._progress.items():
+            if progress.state == "finished" or identity in self._over:
+                continue
+            found = progress_of(self._runs[identity], self._metric)
+            if identity in self._mine:  # It may not have claimed its folder yet.
+                found = replace(found, state="running", host="", failure="")
+            self._progress[identity] = found
+        fractions = {identity: p.fraction for identity, p in self._progress.items()}
+        self._pace.look(fractions, time.monotonic())
+
+    def screen(self) -> RenderableType:
+        """What a terminal shows while runs are executed: no more lines than it has."""
+        parts: list[RenderableType] = [*self._running(), self._footer()]
+        if self._doing:
+            parts.append(Text(self._doing, style="cyan"))
+        below = Group(*parts)
+        used = len(self._console.render_lines(below, pad=False))
+        lines = max(self._console.height - used - 2, 3)
+        return Group(self._picture(lines=lines), below)
+
+    def _picture(self, *, lines: int | None) -> RenderableType:
+        return picture(self._plan, self._progress, self._console, lines=lines)
+
+    def _running(self) -> list[RenderableType]:
+        """A line for each run that is being executed here."""
+        if not self._mine:
+            return []
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for _ in range(4):
+            table.add_column(no_wrap=True, justify="right")
+        shown = list(self._mine)[:MOST_RUNNING]
+        for identity in shown:
+            table.add_row(*self._line(self._runs[identity], self._progress[identity]))
+        hidden = len(self._mine) - len(shown)
+        more = [Text(f"and {_runs(hidden)} more", style="dim")] if hidden else []
+        return [Text(""), table, *more]
+
+    def _line(self, run: Run, progress: Progress) -> Sequence[RenderableType]:
+        left = self._pace.seconds_left(run)
+        return (
+            Text(f"{SIGNS['running'].on(self._console)} {run.cell} seed {run.seed}", style="cyan"),
+            ProgressBar(total=1.0, completed=progress.fraction, width=BAR),
+            f"{progress.epochs}/{run.experiment.training.epochs}",
+            "" if progress.value is None else f"val {progress.value:.2f} %",
+            "" if left is None else f"{clock(left)} left",
+        )
+
+    def _states(self) -> Text:
+        states = Counter(progress.state for progress in self._progress.values())
+        parts = [f"{states['finished']} of {_runs(len(self._progress))} finished"]
+        parts += [f"{states[state]} {state}" for state in ("running", "failed") if states[state]]
+        return Text(", ".join(parts))
+
+    def _footer(self) -> Text:
+        text = self._states()
+        if self._todo:
+            text.append(f"   {clock(time.monotonic() - self._begin)} elapsed", "dim")
+        open_ = [run for run in self._todo if run.id not in self._over]
+        left = self._pace.seconds_left_of_all(open_)
+        if left is not None:
+            text.append(f", about {clock(left)} left", "dim")
+        return text
+
+    def _tell(self, identity: str, what: str, detail: str = "") -> None:
         if self._live:
             return
         run = self._runs[identity]
-        done, total = self._count()
-        detail = f" {text}" if text and text != what else ""
-        self._console.print(
-            f"[{done}/{total}] {run.cell} seed {run.seed}: {what}{detail}", markup=False
-        )
+        done, total = len(self._over), len(self._todo)
+        self._print(f"[{done}/{total}] {run.cell} seed {run.seed}: {what}{detail}")
 
-    def _explain(self, identity: str) -> None:
-        """Show the end of the error at once: the rest goes on, and hours may pass."""
-        run = self._runs[identity]
+    def _explain(self, run: Run, message: str) -> None:
+        """Show what went wrong at once: the rest goes on, and hours may pass."""
         directory = run.directory
         source = directory.error if directory.error.exists() else directory.log
-        try:
-            lines = source.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
-        except OSError:
-            lines = []
-        self._console.print(f"{run.cell} seed {run.seed} failed: {source}", style="red")
-        for line in lines[-6:]:
-            self._console.print(f"    {line}", style="dim", markup=False)
+        lines = message.splitlines() if message else _end_of(source)
+        self._print(f"{run.cell} seed {run.seed} failed: {'' if message else source}", "red")
+        for line in lines:
+            self._print(f"    {line}", "dim")
 
-    def _count(self) -> tuple[int, int]:
-        over = sum(self._progress[i].state in ("finished", "failed") for i in self._todo)
-        return over, len(self._todo)
-
-    def picture(self) -> RenderableType:
-        """The study as it stands."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column("cell", overflow="fold")
-        for seed in self._plan.ablation.seed_values:
-            table.add_column(f"seed {seed}", no_wrap=True)
-        for cell in self._plan.cells:
-            if cell.excluded is None and cell.same_as is None:
-                marks = (self._mark(self._progress[run.id]) for run in cell.runs)
-                table.add_row(Text(cell.name), *marks)
-        return Group(table, self._footer())
-
-    @staticmethod
-    def _mark(progress: _Progress) -> Text:
-        sign, style = {
-            "finished": (TICK, "green"),
-            "failed": (CROSS, "red"),
-            "running": ("\u25b6", "cyan"),
-            "elsewhere": ("\u25b6", "magenta"),
-            "interrupted": (PAUSED, "yellow"),
-        }.get(progress.state, (WAITING, "dim"))
-        text = "elsewhere" if progress.state == "elsewhere" else progress.text
-        return Text(f"{sign} {text}".rstrip(), style=style)
-
-    def _footer(self) -> Text:
-        done, total = self._count()
-        parts = [f"{done} of {total} runs", f"{_clock(time.monotonic() - self._begin)} elapsed"]
-        if self._seconds and done < total:
-            mean = sum(self._seconds) / len(self._seconds)
-            parts.append(f"about {_clock(mean * -(-(total - done) // self._at_once))} left")
-        return Text(" \u00b7 ".join(parts), style="dim")
+    def _print(self, line: str, style: str = "") -> None:
+        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _stored(run: Run) -> _Progress:
-    if run.state == "finished":
-        return _finished(run)
-    return _Progress(run.state, run.directory.failure or "")
+def _how(outcome: str, progress: Progress, seconds: float, *, again: bool) -> tuple[str, str]:
+    if outcome == "claimed":
+        return "is being executed elsewhere", f" ({progress.host})" if progress.host else ""
+    if outcome == "finished":
+        value = "" if progress.value is None else f" {progress.value:.2f}"
+        return "finished", f"{value} in {clock(seconds)}"
+    return outcome, ", goes on later" if again else ""
 
 
-def _finished(run: Run) -> _Progress:
+def _end_of(file: Path) -> list[str]:
+    """What a failure says first, and where it happened last."""
     try:
-        error = read_result(run.directory).metrics["test/top1_error"]
-    except (InputError, KeyError):
-        return _Progress("failed", "unreadable result")
-    return _Progress("finished", f"{error:.2f} %")
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = text.rstrip().splitlines()
+    return lines if len(lines) <= TOLD else [*lines[:3], "...", *lines[-TOLD + 4 :]]
 
 
-def _epochs(run: Run) -> str:
-    done = read_validations(run.directory)
-    text = f"{len(done)}/{run.experiment.training.epochs}"
-    return f"{text} {best_of(done).metrics['val/top1_error']:.1f} %" if done else text
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"

@@ -9,13 +9,7 @@ from rich.text import Text
 
 from awlab.plan import Cell, Plan
 from awlab.plan.bill import Bill, Power
-
-SIGNS = {
-    "finished": ("\u2713", "green"),
-    "failed": ("\u2717", "red"),
-    "interrupted": ("\u23f8", "yellow"),
-    "missing": ("\u00b7", "dim"),
-}
+from awlab.report.signs import SIGNS
 
 
 def show_plan(
@@ -34,11 +28,11 @@ def show_plan(
         power: What its seeds can show.
         costs: Parameters and GMACs by cell, where the networks were built.
     """
-    console.print(_cells(plan, costs))
-    console.print(_legend(), _notes(plan), "", _bill(bill), _power(power, plan), sep="\n")
+    console.print(_cells(plan, costs, console))
+    console.print(_legend(console), _notes(plan), "", _bill(bill), _power(power, plan), sep="\n")
 
 
-def _cells(plan: Plan, costs: Mapping[str, tuple[int, float]] | None) -> Table:
+def _cells(plan: Plan, costs: Mapping[str, tuple[int, float]] | None, console: Console) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("cell", overflow="fold")
     if costs is not None:
@@ -48,7 +42,7 @@ def _cells(plan: Plan, costs: Mapping[str, tuple[int, float]] | None) -> Table:
     for cell in plan.cells:
         name = Text(cell.name, style="bold" if cell.name == plan.baseline else "")
         name.append(" (baseline)" if cell.name == plan.baseline else "")
-        table.add_row(name, *_cost(cell, costs), _runs(cell))
+        table.add_row(name, *_cost(cell, costs), _runs(cell, console))
     return table
 
 
@@ -61,17 +55,22 @@ def _cost(cell: Cell, costs: Mapping[str, tuple[int, float]] | None) -> tuple[st
     return (f"{parameters:,}", f"{gmacs:.4f}")
 
 
-def _runs(cell: Cell) -> Text:
+def _runs(cell: Cell, console: Console) -> Text:
     if cell.excluded is not None:
         return Text(f"excluded: {cell.excluded}", style="dim")
     if cell.same_as is not None:
         why = f" ({'; '.join(cell.notes)})" if cell.notes else ""
         return Text(f"same runs as {cell.same_as}{why}", style="dim")
-    return Text(" ").join(Text(SIGNS[run.state][0], style=SIGNS[run.state][1]) for run in cell.runs)
+    signs = [SIGNS[run.state] for run in cell.runs]
+    return Text(" ").join(Text(sign.on(console), style=sign.style) for sign in signs)
 
 
-def _legend() -> Text:
-    parts = [Text(f"{sign} {state}", style=style) for state, (sign, style) in SIGNS.items()]
+def _legend(console: Console) -> Text:
+    parts = [
+        Text(f"{sign.on(console)} {state}", style=sign.style)
+        for state, sign in SIGNS.items()
+        if state != "running"  # A plan does not look for that.
+    ]
     return Text("   ").join(parts)
 
 
