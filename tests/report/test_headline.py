@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -104,10 +105,10 @@ def test_a_baseline_that_lacks_runs() -> None:
 
 def test_long_names_are_left_to_the_list() -> None:
     long = "x" * 41
-    assert headline(study(**{long: BETTER, "b": BETTER})).lead == (
-        "2 of 2 variants are better than plain."
-    )
-    assert headline(study(**{long: WORSE})).lead.startswith("1 of 1 variants is worse than plain: ")
+    two: dict[str, Any] = {long: BETTER, "b": BETTER}
+    assert headline(study(**two)).lead == "2 of 2 variants are better than plain."
+    one: dict[str, Any] = {long: WORSE}
+    assert headline(study(**one)).lead.startswith("1 of 1 variants is worse than plain: it raises")
     renamed = replace(study(aw=BETTER), labels={"plain": {"a": long}, "aw": {"a": "aw"}})
     assert headline(renamed).lead.startswith("aw is better than the baseline: it lowers")
     runs: dict[str, dict[int, float | str | None]] = {long: {}, "b": {0: 1.0}}
