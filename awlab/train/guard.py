@@ -127,7 +127,7 @@ class Guard(Callback):
         last = self.directory.last_checkpoint
         if trainer.is_global_zero and last.exists():
             keep_as(last, self.directory.previous_checkpoint)
-        trainer.save_checkpoint(last)
+        trainer.save_checkpoint(last, weights_only=False)
 
     def _keep_if_best(self, trainer: pl.Trainer, epoch: int, checkpoint: Path) -> None:
         if trainer.is_global_zero:

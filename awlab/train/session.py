@@ -78,8 +78,11 @@ class Session:
             attempt = self._open(stack)
             try:
                 return self._work(data, module, attempt)
-            except SIGTERMException:  # Came before the guard listened.
-                raise StopError(PREEMPTED) from None
+            except SystemExit as stopped:
+                self._say("stopped on request; the same command goes on from here")
+                if isinstance(stopped, SIGTERMException):  # It came before the guard listened.
+                    raise StopError(PREEMPTED) from None
+                raise
             except (InputError, DataError) as error:
                 self._withdraw(attempt)
                 raise InputError(str(error)) from error

@@ -29,7 +29,8 @@ class Trainer(SimpleNamespace):
         self.guard = guard
         self.saved = []
 
-    def save_checkpoint(self, path):
+    def save_checkpoint(self, path, *, weights_only):
+        assert not weights_only
         checkpoint = {}
         self.guard.on_save_checkpoint(self, None, checkpoint)
         self.saved.append((self.global_step, checkpoint["epoch_ended"]))

@@ -1,14 +1,18 @@
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
-from awlab.spec.load import load_experiment
+from awlab.spec.load import dump, load_experiment
 from awlab.train import fit, launch
 from awlab.train.launch import RankError, run_ranks
 from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError
@@ -126,3 +130,108 @@ def test_two_ranks_mean_the_same_as_one(tiny, weights, tmp_path):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def started(tiny, tmp_path):
+    """Start the command line on an experiment whose steps take a while, and wait for the first."""
+    processes = []
+
+    def start(*, epochs=20, **runtime):
+        model = {"kind": "wide_resnet", "depth": 16, "width": 2}
+        place = {"root": str(tmp_path / "runs"), "checkpoint_every_steps": 1} | runtime
+        experiment = tiny(model=model, training={"epochs": epochs, "batch_size": 50}, runtime=place)
+        file = tmp_path / "experiment.yaml"
+        file.write_text(dump(experiment))
+        process = subprocess.Popen([sys.executable, "-m", "awlab", "run", str(file)])
+        processes.append(process)
+        directory = RunDirectory.of(experiment)
+        deadline = time.monotonic() + 60
+        while not directory.last_checkpoint.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return process, directory
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def ranks_of(process):
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in children.split()]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victims", [[0], [1], [0, 1], ["all"]])
+def test_a_signal_to_any_rank_stops_all_with_their_state_saved(started, victims):
+    process, directory = started(devices=2)
+    ranks = ranks_of(process)
+    for victim in victims:
+        os.kill(process.pid if victim == "all" else ranks[victim], signal.SIGTERM)
+    assert process.wait(timeout=30) == PREEMPTED
+    assert directory.state == "interrupted"
+    assert not any(is_alive(rank) for rank in ranks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_ends_the_group(started, victim):
+    process, directory = started(devices=2)
+    ranks = ranks_of(process)
+    os.kill(ranks[victim], signal.SIGKILL)
+    assert process.wait(timeout=30) == 1
+    assert directory.error.read_text() == f"killed\nrank {victim} was killed by SIGKILL\n"
+    assert not any(is_alive(rank) for rank in ranks)
+
+
+@pytest.mark.slow
+def test_ranks_do_not_outlive_who_started_them(started):
+    process, _ = started(devices=2)
+    ranks = ranks_of(process)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5
+    while any(is_alive(rank) for rank in ranks):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_of_two_ranks_resumes_bit_equal_on_one_machine(tiny, weights, started, tmp_path):
+    process, directory = started(epochs=2, devices=2)
+    os.killpg(os.getpgid(ranks_of(process)[0]), signal.SIGKILL)
+    assert process.wait(timeout=30) == 1
+    interrupted = load_experiment(directory.experiment)
+    runtime = interrupted.runtime.model_copy(update={"root": str(tmp_path / "undisturbed")})
+    undisturbed = interrupted.model_copy(update={"runtime": runtime})
+    fit.run(interrupted)
+    fit.run(undisturbed)
+    found, expected = weights(interrupted), weights(undisturbed)
+    assert all(found[name].equal(expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_under_torchrun_a_run_is_the_same(tiny, weights, tmp_path, capfd):
+    model = {"kind": "wide_resnet", "depth": 10, "width": 1}
+    training = {"epochs": 1, "optimizer": {"kind": "sgd", "lr": 0.01}}
+    experiment = tiny(model=model, training=training)
+    file = tmp_path / "experiment.yaml"
+    file.write_text(dump(experiment))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*torchrun, "-m", "awlab", "run", str(file), "--json"], check=False)
+    assert done.returncode == 0
+    result = json.loads(capfd.readouterr().out)
+    alone = fit.run(tiny(model=model, training=training, runtime={"root": str(tmp_path / "alone")}))
+    assert alone is not None
+    assert result["metrics"] == pytest.approx(alone.metrics, rel=1e-3)
