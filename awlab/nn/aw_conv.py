@@ -111,11 +111,11 @@ class AWConv2d(nn.Conv2d):
             device=device,
             dtype=dtype,
         )
-        shape = (1, *self.shared_sizes.values()) if "n" in expand else None
-        running = (
-            None if shape is None else torch.full(shape, UNTRAINED_MAP, device=device, dtype=dtype)
-        )
-        self.register_buffer("running_maps", running)
+        running_maps = None
+        if "n" in expand:
+            shape = (1, *self.shared_sizes.values())
+            running_maps = torch.full(shape, UNTRAINED_MAP, device=device, dtype=dtype)
+        self.register_buffer("running_maps", running_maps)
 
     @property
     def map_sizes(self) -> dict[Dim, int]:
@@ -129,6 +129,8 @@ class AWConv2d(nn.Conv2d):
             running_maps.fill_(UNTRAINED_MAP)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        if input.ndim != 4:
+            raise ValueError(f"input has the shape {tuple(input.shape)}; expected (N, C1, H, W)")
         maps_BOIhw = self.block_maps(input)  # F1, Eqs. 7 and 8
         gate_BOIhw = F2[self.f2](maps_BOIhw)  # F2, Eq. 6: AK = gate * K
         x_NIHW, geometry = pad(self, input)

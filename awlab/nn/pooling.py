@@ -9,14 +9,15 @@ from torch import Tensor
 def adaptive_average_pool(x_NIHW: Tensor, size: tuple[int, int]) -> Tensor:
     """Average over the bins of `torch.nn.functional.adaptive_avg_pool2d`, in the same sizes.
 
-    The bins are constants, so the pooling is a product with a 0/1 matrix: its backward is
+    The bins are constants, so that pooling is a product with a matrix: its backward is
     deterministic on every device and every exporter knows it, which is not so for torch's own.
     """
     in_h_HH = bins(x_NIHW.shape[2], size[0], x_NIHW)
     in_w_WW = bins(x_NIHW.shape[3], size[1], x_NIHW)
     in_bin_Pp = torch.einsum("Hh,Ww->HWhw", in_h_HH, in_w_WW).flatten(2).flatten(0, 1)
-    pooled_NIp = x_NIHW.flatten(2) @ in_bin_Pp
-    return (pooled_NIp / in_bin_Pp.sum(0)).unflatten(2, size)
+    # Averages rather than sums leave the product: sums of many pixels overflow in float16.
+    pooled_NIp = x_NIHW.flatten(2) @ (in_bin_Pp / in_bin_Pp.sum(0))
+    return pooled_NIp.unflatten(2, size)
 
 
 def bins(length: int, count: int, like: Tensor) -> Tensor:

@@ -31,10 +31,8 @@ def output(x_NIHW: Tensor, weight_OIhw: Tensor, gate_NOIhw: Tensor, geometry: Ge
     """Convolve with gated weights."""
     kernel = kernel_size(weight_OIhw)
     count = geometry.output_size(image_size(x_NIHW), kernel)
-    weight_hOwI, gate_hNOwI = (
-        taps_first(weight_OIhw).transpose(1, 2),
-        gate_NOIhw.permute(3, 0, 1, 4, 2),
-    )
+    weight_hOwI = taps_first(weight_OIhw).transpose(1, 2)
+    gate_hNOwI = gate_NOIhw.permute(3, 0, 1, 4, 2)
     y_NOP = x_NIHW.new_empty(x_NIHW.shape[0], weight_OIhw.shape[0], count[0] * count[1])
     image = Shifted(x_NIHW, offsets(geometry, kernel), count[0])
     workspace_NOwI = x_NIHW.new_empty(image.step, *weight_hOwI.shape[1:])
@@ -42,7 +40,8 @@ def output(x_NIHW: Tensor, weight_OIhw: Tensor, gate_NOIhw: Tensor, geometry: Ge
         gated_NOwI, y_chunk_NOP = workspace_NOwI[: chunk.stop - chunk.start], y_NOP[chunk]
         for row, x_NKP in enumerate(image.rows(chunk)):
             torch.mul(weight_hOwI[row], at(gate_hNOwI, row)[chunk], out=gated_NOwI)
-            y_chunk_NOP.baddbmm_(gated_NOwI.flatten(2), x_NKP, beta=min(row, 1))
+            gated_NOK, beta = gated_NOwI.flatten(2), min(row, 1)
+            torch.baddbmm(y_chunk_NOP, gated_NOK, x_NKP, beta=beta, out=y_chunk_NOP)
     return y_NOP.unflatten(2, count)
 
 
@@ -69,7 +68,8 @@ def gradients(
         for row, grad_NKP in enumerate(image.rows(chunk)):
             weight_wOI, gate_NwOI = weight_hwOI[row], at(gate_hNwOI, row)[chunk]
             torch.mul(weight_wOI, gate_NwOI, out=first_NwOI)
-            grad_NIP.baddbmm_(first_NKI.transpose(1, 2), grad_NKP, beta=min(row, 1))
+            gated_NIK, beta = first_NKI.transpose(1, 2), min(row, 1)
+            torch.baddbmm(grad_NIP, gated_NIK, grad_NKP, beta=beta, out=grad_NIP)
             torch.bmm(grad_NKP, x_NPI, out=first_NKI)
             torch.mul(first_NwOI, weight_wOI, out=second_NwOI)
             gate_gradient = second_NwOI.sum(shared, keepdim=True) if shared else second_NwOI
@@ -105,8 +105,10 @@ class Shifted:
         samples, channels, height, width = x_NCHW.shape
         first, last = min(offsets[0]), max(offsets[0])
         padded = (len(offsets[1]), channels, count + last - first, width)
-        cached = CHUNK_BYTES // (x_NCHW.element_size() * prod(padded))
-        self.step = min(samples, max(torch.get_num_threads(), cached))
+        self.step = samples
+        if not torch.compiler.is_compiling():  # it would unroll the loop over the chunks
+            cached = CHUNK_BYTES // (x_NCHW.element_size() * prod(padded))
+            self.step = min(samples, max(torch.get_num_threads(), cached))
         self.chunks = [
             slice(start, min(start + self.step, samples)) for start in range(0, samples, self.step)
         ]

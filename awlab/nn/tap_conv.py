@@ -76,13 +76,12 @@ def gradients(
     sides = arrange(weight_OIhw, gate_NOIhw, geometry, image_size(x_NIHW), image_size(grad_NOHW))
     grad_NIHW = torch.empty_like(x_NIHW)
     grad_hwOI = weight_OIhw.new_zeros(kernel_size(weight_OIhw) + weight_OIhw.shape[:2])
-    grad_hwBA = grad_hwOI.transpose(2, 3) if sides.gates_output else grad_hwOI
     grad_hwNA = torch.zeros_like(sides.gate)
     for samples in chunks(x_NIHW):
         x_HWNI, grad_HWNO = to_rows(x_NIHW[samples]), to_rows(grad_NOHW[samples])
         a_HWNA, b_HWNB = (grad_HWNO, x_HWNI) if sides.gates_output else (x_HWNI, grad_HWNO)
         grad_HWNI = derive_all(
-            a_HWNA, b_HWNB, sides.of(samples), grad_hwBA, grad_hwNA[:, :, samples]
+            a_HWNA, b_HWNB, sides.of(samples), grad_hwOI, grad_hwNA[:, :, samples]
         )
         from_rows(grad_HWNI, grad_NIHW[samples])
     return grad_NIHW, taps_last(grad_hwOI), taps_last(grad_hwNA).view_as(gate_NOIhw)
@@ -111,7 +110,7 @@ def derive_b(a_HWNA: Tensor, sides: Sides, size: Size) -> Tensor:
 
 
 def derive_all(
-    a_HWNA: Tensor, b_HWNB: Tensor, sides: Sides, grad_hwBA: Tensor, grad_hwNA: Tensor
+    a_HWNA: Tensor, b_HWNB: Tensor, sides: Sides, grad_hwOI: Tensor, grad_hwNA: Tensor
 ) -> Tensor:
     """Fill in the derivatives by weight (adding) and gate; return that by the input's side."""
     grad_HWNI = torch.zeros_like(b_HWNB if sides.gates_output else a_HWNA)
@@ -121,7 +120,8 @@ def derive_all(
         tap_HWNA = (b_PB @ weight_BA).view(at_a_HWNA.shape)
         grad_hwNA[position] = (tap_HWNA * at_a_HWNA).sum((0, 1))
         gated_PA = (at_a_HWNA * gate_NA).flatten(0, 2)
-        grad_hwBA[position].addmm_(b_PB.t(), gated_PA)
+        y_PO, x_PI = (gated_PA, b_PB) if sides.gates_output else (b_PB, gated_PA)
+        torch.addmm(grad_hwOI[position], y_PO.t(), x_PI, out=grad_hwOI[position])
         if sides.gates_output:
             at_b_HWNB = grad_HWNI[at_b]
             at_b_HWNB += (gated_PA @ weight_BA.t()).view(at_b_HWNB.shape)
@@ -157,10 +157,10 @@ def taps_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> Iterat
 
 
 def chunks(x_NIHW: Tensor) -> Iterator[slice]:
-    """Split the batch; a GPU takes it whole."""
+    """Split the batch for a CPU's caches; a compiler would unroll the loop."""
     samples, _, height, width = x_NIHW.shape
     step = samples
-    if x_NIHW.device.type == "cpu":
+    if x_NIHW.device.type == "cpu" and not torch.compiler.is_compiling():
         step = max(1, PIXELS_PER_CHUNK // (height * width))
     for start in range(0, samples, step):
         yield slice(start, start + step)

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from awlab.nn import tap_conv
+from awlab.nn.geometry import Geometry
+
+SAMPLES, OUTPUTS, INPUTS = 4, 5, 3
+GATES = {"outputs": (SAMPLES, OUTPUTS, 1), "inputs": (SAMPLES, 1, INPUTS)}
+CASES = [
+    (Geometry(padding=(1, 1)), (3, 3)),
+    (Geometry(stride=(2, 3), padding=(1, 2), dilation=(1, 2)), (2, 4)),
+    (Geometry(stride=(1, 2), padding=(2, 0)), (1, 1)),
+    # Some taps see nothing but padding.
+    (Geometry(padding=(7, 7), dilation=(7, 7)), (3, 3)),
+]
+
+
+@pytest.mark.parametrize("side", GATES)
+@pytest.mark.parametrize(("geometry", "kernel"), CASES)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("pixels", [2048, 70])
+def test_value_and_gradients(side, geometry, kernel, layout, pixels, operands, monkeypatch):
+    monkeypatch.setattr(tap_conv, "PIXELS_PER_CHUNK", pixels)
+    drawn = operands((*GATES[side], *kernel), geometry, kernel=kernel)
+    drawn.x = drawn.x.contiguous(memory_format=layout)
+    y_NOHW = tap_conv.output(*drawn.inputs)
+    torch.testing.assert_close(y_NOHW, drawn.y)
+    assert y_NOHW.is_contiguous(memory_format=layout)
+    gradients = tap_conv.gradients(drawn.grad, *drawn.inputs)
+    torch.testing.assert_close(gradients, drawn.gradients)
+
+
+def test_gradient_of_a_sum(operands):
+    drawn = operands((*GATES["outputs"], 3, 3), Geometry(padding=(1, 1)))
+    one = torch.ones((), dtype=torch.float64).expand_as(drawn.grad)
+    for by_one, by_copy in zip(
+        tap_conv.gradients(one, *drawn.inputs),
+        tap_conv.gradients(one.contiguous(), *drawn.inputs),
+        strict=True,
+    ):
+        assert torch.equal(by_one, by_copy)
+
+
+def test_multiplies_no_padding():
+    taps = tap_conv.taps_of(Geometry(padding=(1, 1)), (4, 4), (4, 4), (3, 3))
+    pixels = {tap.position: len(range(4)[tap.at_b[0]]) * len(range(4)[tap.at_b[1]]) for tap in taps}
+    assert pixels[1, 1] == 16
+    assert pixels[0, 1] == pixels[1, 2] == 12
+    assert pixels[0, 0] == pixels[2, 0] == 9
