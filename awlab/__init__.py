@@ -1,13 +1,15 @@
 """Run, ablate and explain attention modules in convolutional networks.
 
-The names here are the declarative half: what to run, as data. They are imported when they are first
-used, so that `import awlab.nn` needs no spec, and nothing here needs torch.
+The names here are the declarative half: what to run, as data; and `convert`, which puts attention
+into any network. They are imported when they are first used, so that `import awlab.nn` needs no
+spec, and `import awlab` no torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from awlab.models.convert import convert as convert
     from awlab.spec import Attention as Attention
     from awlab.spec import Conv as Conv
     from awlab.spec import Data as Data
@@ -37,6 +39,7 @@ _HOME = {
     "Schedule": "awlab.spec.training",
     "Spec": "awlab.spec.base",
     "SpecError": "awlab.spec.errors",
+    "convert": "awlab.models.convert",
     "dump": "awlab.spec.load",
     "json_schema": "awlab.spec.schema",
     "load_experiment": "awlab.spec.load",

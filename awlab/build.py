@@ -15,7 +15,15 @@ from torch import nn
 
 from awlab import data
 from awlab.data import Augment, ClassificationData, Crops, DataError, ImageSet
-from awlab.models import MobileNet, ResNet, aa_wide_resnet, wide_resnet
+from awlab.models import (
+    MobileNet,
+    ResNet,
+    aa_wide_resnet,
+    timm_network,
+    torchvision_network,
+    wide_resnet,
+)
+from awlab.models.convert import convert
 from awlab.models.initialise import initialise
 from awlab.models.stage import AttentionFactory, ConvFactory
 from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
@@ -24,6 +32,7 @@ from awlab.spec import attention as attention_spec
 from awlab.spec import conv as conv_spec
 from awlab.spec import data as data_spec
 from awlab.spec import model as model_spec
+from awlab.spec import zoo as zoo_spec
 from awlab.spec.base import Family
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
@@ -32,8 +41,8 @@ from awlab.spec.experiment import Experiment
 def network(experiment: Experiment) -> nn.Module:
     """Build the network of an experiment with its initial weights.
 
-    They depend on the seed and on the name of each layer only (see `initialise`), so layers that
-    two variants share start bit-equal. On the meta device, nothing is initialised.
+    They depend on the seed and on the name of each layer only (see `initial_weights`), so layers
+    that two variants share start bit-equal. On the meta device, nothing is initialised.
 
     Raises:
         InputError: When a layer does not fit, with its dotted name.
@@ -41,7 +50,7 @@ def network(experiment: Experiment) -> nn.Module:
     images = experiment.data
     try:
         with torch.random.fork_rng(devices=[]):
-            # For modules that draw weights when they are built and never again.
+            # For modules that draw weights when they are built and never again, and for `convert`.
             torch.default_generator.manual_seed(experiment.seed)
             model = build_model(
                 experiment.model,
@@ -53,7 +62,7 @@ def network(experiment: Experiment) -> nn.Module:
         raise InputError(f"model {error}") from error
     except ValueError as error:
         raise InputError(f"model: {error}") from error
-    initialise(model, experiment.seed)
+    initial_weights(experiment.model, model, experiment.seed)
     return model
 
 
@@ -104,6 +113,16 @@ def build_attention(spec: Family, channels: int) -> nn.Module:
 def build_model(spec: Family, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
     """Return a network from images (N, channels, image_size, image_size) to (N, num_classes)."""
     raise _unregistered(spec, "build_model")
+
+
+@singledispatch
+def initial_weights(spec: Family, network: nn.Module, seed: int) -> None:
+    """Give the network of that spec its initial weights, in place.
+
+    By default with `initialise`, from the seed and the names of its layers. Register a class whose
+    network is built with weights that it must keep.
+    """
+    initialise(network, seed)
 
 
 @singledispatch
@@ -201,6 +220,35 @@ def _(spec: model_spec.MobileNet, *, num_classes: int, channels: int, image_size
         conv_blocks=spec.conv_blocks,
         attention=attention_factory(spec.attention),
     )
+
+
+@build_model.register
+def _(
+    spec: zoo_spec.Torchvision | zoo_spec.Timm, *, num_classes: int, channels: int, image_size: int
+) -> nn.Module:
+    build = {"torchvision": torchvision_network, "timm": timm_network}[spec.kind]
+    network = build(
+        spec.name, num_classes=num_classes, channels=channels, pretrained=spec.pretrained
+    )
+    if spec.convert is not None:
+        convert(
+            network,
+            build_conv(spec.convert.conv),
+            spec.convert.where,
+            kernel_size=spec.convert.kernel_size,
+            every=spec.convert.every,
+            start=spec.convert.start,
+        )
+    return network
+
+
+@initial_weights.register
+def _(spec: zoo_spec.Zoo, network: nn.Module, seed: int) -> None:
+    """Those of the library: read, or drawn under the seed as its authors do it.
+
+    The network is built before layers are converted, and `convert` draws what it adds from the seed
+    and the names, so that variants share the rest bit for bit.
+    """
 
 
 @build_images.register

@@ -54,12 +54,14 @@ def test_public_names():
         "Schedule",
         "Spec",
         "SpecError",
+        "convert",
         "dump",
         "json_schema",
         "load_experiment",
     ]
     assert awlab.Experiment is Experiment
     assert callable(awlab.load_experiment)
+    assert callable(awlab.convert)
 
 
 def test_type_checkers_see_the_same_names():
@@ -72,7 +74,9 @@ def test_type_checkers_see_the_same_names():
         for alias in node.names
     }
     assert imported == set(dir(awlab))
-    assert all(getattr(awlab, name).__module__.startswith("awlab.spec.") for name in imported)
+    homes = {name: getattr(awlab, name).__module__ for name in imported}
+    assert homes.pop("convert") == "awlab.models.convert"
+    assert all(home.startswith("awlab.spec.") for home in homes.values())
 
 
 def test_unknown_names():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-def initialise(network: nn.Module, seed: int) -> None:
+def initialise(network: nn.Module, seed: int, prefix: str = "") -> None:
     """Draw the initial weights of each module under a seed of its own, in place.
 
     The module's seed is a hash of `seed` and its dotted name. So layers of the same name and shape
@@ -16,12 +16,17 @@ def initialise(network: nn.Module, seed: int) -> None:
     builds its layers means nothing. Modules come after those they hold, so that they can adjust
     them. The state of torch's generator is left as it was. A network on the meta device is left
     alone.
+
+    Args:
+        network: All of it, or a layer of one.
+        seed: Of the whole network.
+        prefix: Dotted name of the layer.
     """
     if any(tensor.is_meta for tensor in network.parameters()):
         return
     with torch.random.fork_rng(devices=[]):
         for name, module in reversed(list(network.named_modules())):
-            torch.default_generator.manual_seed(_seed(seed, name))
+            torch.default_generator.manual_seed(_seed(seed, f"{prefix}.{name}".strip(".")))
             reset(module)
 
 

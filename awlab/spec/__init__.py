@@ -34,3 +34,7 @@ from awlab.spec.training import Optimizer as Optimizer
 from awlab.spec.training import Schedule as Schedule
 from awlab.spec.training import Step as Step
 from awlab.spec.training import Training as Training
+from awlab.spec.zoo import Conversion as Conversion
+from awlab.spec.zoo import Timm as Timm
+from awlab.spec.zoo import Torchvision as Torchvision
+from awlab.spec.zoo import Zoo as Zoo
