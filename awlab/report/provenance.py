@@ -13,6 +13,7 @@ from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import outcome
 
 LONGEST = 300
+MOST_LISTED = 3
 CODE = {"awlab": "commit of awlab", "working_directory": "commit of the working directory"}
 NO_REPOSITORY = "outside of a repository"
 MUST_AGREE = ("commit of awlab", "commit of the working directory", "device")
@@ -71,8 +72,9 @@ class Provenance:
         must_agree = {name: self.facts[name] for name in MUST_AGREE if name in self.facts}
         for name, found in {**self.versions, **must_agree}.items():
             if len(found) > 1:
-                listed = ", ".join(f"{value} ({_runs(count)})" for value, count in found.items())
-                yield f"The runs differ in {name}: {listed}."
+                values = [f"{value} ({_runs(count)})" for value, count in found.items()]
+                more = f" and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
+                yield f"The runs differ in {name}: {', '.join(values[:MOST_LISTED])}{more}."
 
 
 _ATTEMPT = TypeAdapter(Attempt)
@@ -116,6 +118,8 @@ def facts_of(attempt: Attempt) -> dict[str, str]:
         CODE.get(name, name): NO_REPOSITORY if state is None else str(state)
         for name, state in attempt.code.items()
     }
+    if attempt.code.get("awlab") == attempt.code.get("working_directory"):
+        code.pop(CODE["working_directory"], None)  # One repository holds both.
     devices = Counter(attempt.devices)
     facts = code | {
         "device": ", ".join(f"{n} x {name}" if n > 1 else name for name, n in devices.items()),

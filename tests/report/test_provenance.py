@@ -94,6 +94,24 @@ def test_a_damaged_record_is_left_out(plan: Plan, text: str) -> None:
     assert (found.runs, found.versions, found.facts, found.began) == (3, {}, {}, "")
 
 
+def test_a_repository_that_is_also_the_working_directory_is_said_once(plan: Plan) -> None:
+    state = {"commit": "b" * 40, "dirty": None}
+    for run in plan.runs[:3]:
+        change(run, code={"awlab": state, "working_directory": state})
+    assert "commit of the working directory" not in provenance(plan).facts
+    assert provenance(plan).facts["commit of awlab"] == {"b" * 12: 3}
+
+
+def test_of_many_values_some_are_listed(make_plan: MakePlan, finish: Finish) -> None:
+    for run in make_plan(seeds=5).runs:
+        finish(run, 10.0)
+        change(run, devices=[f"GPU {run.seed}"])
+    (warning,) = provenance(make_plan(seeds=5)).warnings
+    assert warning == (
+        "The runs differ in device: GPU 0 (2 runs), GPU 1 (2 runs), GPU 2 (2 runs) and 2 more."
+    )
+
+
 def test_a_command_is_shown_without_what_cannot_change_a_result(plan: Plan) -> None:
     for run in plan.runs[:3]:
         change(run, command=["awlab", "run", "experiment.yaml", 'runtime={"devices":1}'])

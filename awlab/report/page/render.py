@@ -59,7 +59,6 @@ def render(plan: Plan, results: Results) -> str:
             curves=drawn,
             wall=wall(plan, [cell.name for cell in results.comparison.cells]),
             provenance=origin,
-            kinds={cell.name: sections.kind_of(cell, results) for cell in results.comparison.cells},
             policy=_policy(style, script),
             style=Markup(style),
             script=Markup(script),
