@@ -36,9 +36,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a network costs, stage by stage in the order of the forward pass."""
+    """What a network costs.
+
+    Attributes:
+        parts: Its stages, in the order of the forward pass.
+        aw_convolutions: Dotted names of the AW-convolutions in it.
+    """
 
     parts: tuple[Part, ...]
+    aw_convolutions: tuple[str, ...] = ()
 
     @property
     def total(self) -> Part:
@@ -95,7 +101,8 @@ def profile_network(network: nn.Module, image: Tensor) -> Profile:
     names = [name for name, _ in network.named_children()]
     names += [name for name in (parameters | macs) if name not in names]
     parts = (Part(name, parameters[name], macs[name], torch_macs[name]) for name in names)
-    return Profile(tuple(part for part in parts if part.parameters or part.macs))
+    aw = (name for name, module in network.named_modules() if isinstance(module, AWConv2d))
+    return Profile(tuple(part for part in parts if part.parameters or part.macs), tuple(aw))
 
 
 def compare(profile: Profile, paper: Paper) -> tuple[Comparison, ...]:

@@ -96,6 +96,12 @@ def test_table_1(name, parameters, gmacs, verdicts):
     assert all((row.note is None) == (row.verdict == "match") for row in rows)
 
 
+def test_aw_convolutions_are_named():
+    names = profile(imagenet(depth=18, conv=spec.AWConvolution(), conv_stages=(4,))).aw_convolutions
+    assert names == tuple(f"layer4.{block}.conv{conv}" for block in (0, 1) for conv in (1, 2))
+    assert profile(imagenet(depth=18)).aw_convolutions == ()
+
+
 def test_v1_5_costs_what_it_is_known_for():
     assert profile(imagenet(stride_in="3x3")).total.macs / 1e9 == pytest.approx(4.089, abs=5e-4)
 

@@ -117,7 +117,9 @@ def _profile_experiment(file: Path, overrides: list[str], *, paper: bool, as_jso
     comparisons = complexity.compare(counted, spec.paper) if paper and spec.paper else ()
     if as_json:
         parts = [asdict(part) for part in (*counted.parts, counted.total)]
-        print_json({"parts": parts, "paper": [asdict(comparison) for comparison in comparisons]})
+        paper_rows = [asdict(comparison) for comparison in comparisons]
+        names = list(counted.aw_convolutions)
+        print_json({"parts": parts, "aw_convolutions": names, "paper": paper_rows})
     else:
         source = spec.paper.source if paper and spec.paper else None
         show_profile(console(), counted, comparisons, source)

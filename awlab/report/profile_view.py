@@ -18,7 +18,8 @@ def show_profile(
 
     Args:
         console: Where to.
-        profile: With `parts` and `total`: `name`, `parameters`, `macs`, `torch_macs`.
+        profile: With `parts` and `total`: `name`, `parameters`, `macs`, `torch_macs`; and with
+            `aw_convolutions`, their names.
         comparisons: With `quantity`, `ours`, `printed`, `decimals`, `verdict`, `note`.
         source: Where the printed numbers stand; None to leave them out.
     """
@@ -27,6 +28,9 @@ def show_profile(
         style = "bold" if part.name == "total" else ""
         table.add_row(part.name, *_cost(asdict(part)), style=style)
     console.print(table)
+    if profile.aw_convolutions:
+        names = Text(", ".join(profile.aw_convolutions))
+        console.print(f"\n[bold]{len(profile.aw_convolutions)} AW-convolutions:[/]", names)
     if source is None:
         return
     console.print(f"\n[bold]beside {source}[/]" if comparisons else f"\n{source} prints neither")

@@ -117,6 +117,7 @@ def test_profile_beside_the_paper(invoke: Invoke) -> None:
     assert code == 0
     document = json.loads(out)
     assert document["parts"][-1]["parameters"] == 8434652
+    assert document["aw_convolutions"] == []
     assert [row["verdict"] for row in document["paper"]] == ["match", "differs"]
     assert "8.43 M parameters, printed 8.43: match" in invoke("profile", file, "--paper")[1]
 

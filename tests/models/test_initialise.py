@@ -33,6 +33,15 @@ def test_the_seed_and_the_name_change_the_values():
     assert not torch.equal(*(blocks[name] for name in same_shape))
 
 
+def test_a_layer_alone_starts_as_in_its_network():
+    network, layer = small(conv=AWConv2d), small(conv=AWConv2d).get_submodule("layer1.1.conv2")
+    initialise(network, 3)
+    initialise(layer, 3, prefix="layer1.1.conv2")
+    own = network.get_submodule("layer1.1.conv2").state_dict()
+    for name, values in layer.state_dict().items():
+        assert torch.equal(values, own[name]), name
+
+
 def test_nothing_of_the_construction_remains_and_no_random_state_is_moved():
     torch.manual_seed(0)
     first = small()

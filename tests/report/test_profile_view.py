@@ -20,6 +20,7 @@ class Part:
 class Profile:
     parts: tuple[Part, ...]
     total: Part
+    aw_convolutions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -76,6 +77,12 @@ def test_a_profile_beside_printed_numbers(console: Console) -> None:
 def test_a_profile_alone(console: Console) -> None:
     show_profile(console, Profile((), Part()), [], None)
     assert "beside" not in text(console)
+    assert "AW-convolutions" not in text(console)
+
+
+def test_a_profile_names_its_aw_convolutions(console: Console) -> None:
+    show_profile(console, Profile((), Part(), ("0.conv1", "[1].conv2")), [], None)
+    assert "\n2 AW-convolutions: 0.conv1, [1].conv2\n" in text(console)
 
 
 def test_a_source_that_prints_nothing(console: Console) -> None:
