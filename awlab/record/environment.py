@@ -76,6 +76,20 @@ def read_attempts(directory: RunDirectory) -> list[dict[str, Any]]:
         return []
 
 
+def version_changes(directory: RunDirectory) -> list[str]:
+    """What differs between the versions of the last two attempts, such as `torch 2.11 -> 2.12`."""
+    attempts = read_attempts(directory)
+    if len(attempts) < 2:
+        return []
+    before: dict[str, str] = attempts[-2]["versions"]
+    now: dict[str, str] = attempts[-1]["versions"]
+    return [
+        f"{name} {before.get(name)} -> {now.get(name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
 def _git(folder: Path, *arguments: str) -> bytes | None:
     try:
         done = subprocess.run(

@@ -19,6 +19,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from awlab.execute.devices import available_cores
 from awlab.execute.mortal import die_with_parent
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
@@ -72,15 +73,15 @@ def run_ranks(experiment: Experiment, directory: RunDirectory, *, count: int, qu
 
 
 def _start(command: list[str], count: int) -> _Processes:
+    threads = max(1, available_cores() // count)
     common = {
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         "AWLAB_PARENT": str(os.getpid()),
     }
-    threads = max(1, (os.cpu_count() or 1) // count)
-    common.setdefault("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", str(threads)))
     processes: list[subprocess.Popen[bytes]] = []
     for rank in range(count):
         variables = os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}

@@ -15,7 +15,7 @@ from awlab import complexity
 from awlab.data.classification import ClassificationData
 from awlab.data.errors import DataError
 from awlab.record.claim import claim
-from awlab.record.environment import record_attempt, versions
+from awlab.record.environment import record_attempt, version_changes, versions
 from awlab.record.record import Result, best_of, read_validations, write_result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
@@ -109,7 +109,13 @@ class Session:
         stack.enter_context(logged(self.directory.log))
         self.directory.error.unlink(missing_ok=True)
         sweep(self.directory.checkpoints)
-        return record_attempt(self.directory, self.devices.names())
+        attempt = record_attempt(self.directory, self.devices.names())
+        if changes := version_changes(self.directory):
+            self._say(
+                f"resuming with other versions: {', '.join(changes)}; the result may differ from "
+                "that of an undisturbed run"
+            )
+        return attempt
 
     def _withdraw(self, attempt: int) -> None:
         """Leave nothing behind of a run that could not begin."""
@@ -117,10 +123,7 @@ class Session:
             shutil.rmtree(self.directory.path)
 
     def _work(
-        self,
-        data: ClassificationData,
-        module: ClassificationModule,
-        attempt: int,
+        self, data: ClassificationData, module: ClassificationModule, attempt: int
     ) -> Result | None:
         training = self.experiment.training
         recorder = Recorder(training.batch_size)

@@ -1,7 +1,15 @@
 import json
 import subprocess
 
-from awlab.record.environment import collect, git_state, read_attempts, record_attempt, versions
+from awlab.record import environment
+from awlab.record.environment import (
+    collect,
+    git_state,
+    read_attempts,
+    record_attempt,
+    version_changes,
+    versions,
+)
 from awlab.record.run_directory import RunDirectory
 
 
@@ -51,3 +59,15 @@ def test_uncommitted_changes_have_a_hash(tmp_path):
     assert changed is not None
     assert changed["commit"] == clean["commit"]
     assert changed["dirty"] is not None
+
+
+def test_versions_that_changed_since_the_last_attempt_are_named(tmp_path, monkeypatch):
+    directory = RunDirectory(tmp_path)
+    assert version_changes(directory) == []
+    for torch in ("2.11", "2.12"):
+        now = {"python": "3.11", "torch": torch}
+        monkeypatch.setattr(environment, "versions", lambda now=now: now)
+        record_attempt(directory, [])
+    assert version_changes(directory) == ["torch 2.11 -> 2.12"]
+    record_attempt(directory, [])
+    assert version_changes(directory) == []

@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from awlab.record import environment
 from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import read_attempts
 from awlab.record.record import read_metrics, read_result, read_validations
@@ -280,3 +281,18 @@ def test_the_weights_that_are_asked_for_are_tested(tiny, weights_of):
     expected = result.best if weights_of == "best" else result.last
     assert result.tested_epoch == expected.epoch
     assert result.metrics["test/loss"] == pytest.approx(expected.metrics["val/loss"], rel=0.5)
+
+
+def test_a_run_in_lower_precision_with_clipped_gradients(tiny):
+    recipe = {"epochs": 1, "precision": "bf16-mixed", "gradient_clip_norm": 0.1}
+    assert run(tiny(training=recipe)).steps == STEPS
+
+
+def test_a_change_of_versions_is_told(tiny, capsys, monkeypatch, signal_at):
+    experiment = tiny()
+    signal_at(1, signal.SIGTERM)
+    interrupt(experiment, PREEMPTED)
+    signal_at(-1, signal.SIGTERM)
+    monkeypatch.setattr(environment, "versions", lambda: {"torch": "9.9"})
+    fit.run(experiment, console=Console(width=200))
+    assert "-> 9.9" in capsys.readouterr().out
