@@ -81,8 +81,8 @@ def version_changes(directory: RunDirectory) -> list[str]:
     attempts = read_attempts(directory)
     if len(attempts) < 2:
         return []
-    before: dict[str, str] = attempts[-2]["versions"]
-    now: dict[str, str] = attempts[-1]["versions"]
+    before: dict[str, str] = attempts[-2].get("versions", {})
+    now: dict[str, str] = attempts[-1].get("versions", {})
     return [
         f"{name} {before.get(name)} -> {now.get(name)}"
         for name in sorted(before.keys() | now.keys())
