@@ -91,7 +91,7 @@ def cancel(ablation: AblationFile, overrides: Overrides = None) -> None:
         return
     asked = [worker for worker in found if ask_to_end(worker)]
     for worker in found:
-        there = "" if worker in asked else f": cancel it there, on {worker.host}"
+        there = "" if worker in asked else ": cancel it there"
         typer.echo(f"{worker}{there or ' ends when its runs have written checkpoints'}")
     while set(asked) & set(workers(study)):
         time.sleep(0.1)
