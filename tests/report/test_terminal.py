@@ -40,7 +40,7 @@ def result(**changes: object) -> Result:
         "peak_memory_bytes": 512 * 2**20,
         "attempts": 1,
     }
-    return Result(**{**fields, **changes})  # pyright: ignore[reportArgumentType]
+    return Result(**{**fields, **changes})
 
 
 def test_a_result_says_what_it_is_worth_and_where_it_lies(
@@ -98,7 +98,8 @@ def test_no_runs(console: Console) -> None:
 def test_kinds_of_all_families(console: Console) -> None:
     rows = terminal.kind_rows([Conv, Attention])
     assert {"family": "conv", "kind": "aw"}.items() <= rows[0].items()
-    assert [row["kind"] for row in rows if row["family"] == "attention"] == ["cbam", "se"]
+    kinds = [row["kind"] for row in rows if row["family"] == "attention"]
+    assert kinds == ["cbam", "eca", "gather_excite", "global_context", "se"]
     assert all(row["what"] for row in rows)
     terminal.show_kinds(console, rows)
     lines = text(console).splitlines()
