@@ -26,6 +26,7 @@ from awlab.models import (
 from awlab.models.convert import convert
 from awlab.models.initialise import initialise
 from awlab.models.stage import AttentionFactory, ConvFactory
+from awlab.models.zoo import import_timm
 from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
 from awlab.nn.location import LayerError
 from awlab.spec import attention as attention_spec
@@ -154,6 +155,29 @@ def _(spec: attention_spec.SqueezeExcitation, channels: int) -> nn.Module:
 @build_attention.register
 def _(spec: attention_spec.CBAM, channels: int) -> nn.Module:
     return CBAM(channels, spec.reduction, spec.variant)
+
+
+@build_attention.register
+def _(spec: attention_spec.ECA, channels: int) -> nn.Module:
+    layers = import_timm("timm.layers")
+    if spec.kernel_size is None:
+        return layers.EcaModule(channels)
+    return layers.EcaModule(kernel_size=spec.kernel_size)
+
+
+@build_attention.register
+def _(spec: attention_spec.GatherExcite, channels: int) -> nn.Module:
+    return import_timm("timm.layers").GatherExcite(channels, extent=spec.extent, use_mlp=False)
+
+
+@build_attention.register
+def _(spec: attention_spec.GlobalContext, channels: int) -> nn.Module:
+    return import_timm("timm.layers").GlobalContext(
+        channels,
+        fuse_add=spec.fusion == "add",
+        fuse_scale=spec.fusion == "scale",
+        rd_channels=max(channels // spec.reduction, 1),
+    )
 
 
 @build_model.register

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -86,6 +87,9 @@ def test_every_shipped_experiment_says_where_it_is_from_and_how_to_run_it(path):
     [
         resnet(),
         resnet(depth=18, conv=spec.AWConvolution(f2="product"), attention=spec.CBAM()),
+        resnet(depth=18, attention=spec.ECA()),
+        resnet(depth=18, attention=spec.GatherExcite(extent=2)),
+        resnet(depth=18, attention=spec.GlobalContext(fusion="scale")),
         resnet(stem="imagenet", stride_in="3x3", attention=spec.SqueezeExcitation()),
         spec.WideResNet(depth=10, width=1, conv=spec.AWConvolution(), attention=spec.CBAM()),
         AUGMENTED,
@@ -158,6 +162,56 @@ def test_attention_settings_arrive():
     assert cbam.channel.mlp.state_dict()["0.weight"].shape[0] == 4
     assert not cbam.channel.max_pool
     assert isinstance(build.attention_factory(None)(8), nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("attention", "channels", "parameters"),
+    [
+        (spec.ECA(), 32, 3),
+        (spec.ECA(), 256, 5),
+        (spec.ECA(), 2048, 7),
+        (spec.ECA(kernel_size=9), 32, 9),
+        (spec.GatherExcite(), 32, 0),
+        (spec.GatherExcite(extent=4), 32, 0),
+        # Attention weights; 1x1 to 2 channels, norm, 1x1 to 32 channels.
+        (spec.GlobalContext(), 32, 33 + 66 + 4 + 96),
+        (spec.GlobalContext(reduction=8, fusion="scale"), 32, 33 + 132 + 8 + 160),
+    ],
+)
+def test_rivals_have_their_parameters(attention, channels, parameters):
+    pytest.importorskip("timm")
+    module = build.build_attention(attention, channels)
+    assert sum(parameter.numel() for parameter in module.parameters()) == parameters
+    x = torch.randn(2, channels, 8, 8)
+    assert module(x).shape == x.shape
+
+
+def test_rivals_compute_what_they_are_known_for():
+    """Gates from means, over the whole map and over 7x7 pixels; a context that begins at 0."""
+    pytest.importorskip("timm")
+    x = torch.randn(2, 4, 8, 8)
+    whole = build.build_attention(spec.GatherExcite(), 4)
+    torch.testing.assert_close(whole(x), x * x.mean((2, 3), keepdim=True).sigmoid())
+    near = build.build_attention(spec.GatherExcite(extent=4), 4)
+    torch.testing.assert_close(
+        near(x)[:, :, 4:, 4:],
+        x[:, :, 4:, 4:] * x[:, :, 1:, 1:].mean((2, 3), keepdim=True).sigmoid(),
+    )
+    eca = build.build_attention(spec.ECA(kernel_size=1), 4)
+    weight = eca.get_parameter("conv.weight").flatten()
+    torch.testing.assert_close(eca(x), x * (weight * x.mean((2, 3), keepdim=True)).sigmoid())
+    network = build.network(digits(resnet(depth=18, attention=spec.GlobalContext())))
+    plain = build.network(digits(resnet(depth=18)))
+    grey = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(network.eval()(grey), plain.eval()(grey))
+
+
+@pytest.mark.parametrize("kind", [spec.ECA, spec.GatherExcite, spec.GlobalContext])
+def test_rivals_need_timm(monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, "timm.layers", None)
+    message = r"^model layer1\.0\.attention: timm\.layers cannot be imported .* 'awlab\[zoo\]'$"
+    with pytest.raises(InputError, match=message):
+        build.network(digits(resnet(attention=kind())))
 
 
 def test_resnet_settings_arrive():

@@ -63,10 +63,7 @@ def timm_network(
     Raises:
         ValueError: For another name, without timm, or when the weights cannot be read.
     """
-    try:
-        timm = importlib.import_module("timm")
-    except ImportError as error:
-        raise ValueError(f"timm cannot be imported ({error}): pip install 'awlab[zoo]'") from error
+    timm = import_timm("timm")
     _check_name("timm", name.partition(".")[0], timm.list_models())
     arguments = {"num_classes": num_classes, "in_chans": channels}
     if pretrained and not _on_meta():
@@ -74,6 +71,20 @@ def timm_network(
             lambda: timm.create_model(name, pretrained=True, **arguments), f"timm's {name}"
         )
     return _on_any_device(lambda: timm.create_model(name, pretrained=False, **arguments))
+
+
+def import_timm(module: str) -> Any:
+    """Import a module of timm, which the extra `zoo` installs.
+
+    Raises:
+        ValueError: When it cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"{module} cannot be imported ({error}): pip install 'awlab[zoo]'"
+        ) from error
 
 
 def _check_name(zoo: str, name: str, known: Iterable[str]) -> None:

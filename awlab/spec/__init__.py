@@ -1,7 +1,10 @@
 """What to do, as data: pydantic only, no torch."""
 
 from awlab.spec.attention import CBAM as CBAM
+from awlab.spec.attention import ECA as ECA
 from awlab.spec.attention import Attention as Attention
+from awlab.spec.attention import GatherExcite as GatherExcite
+from awlab.spec.attention import GlobalContext as GlobalContext
 from awlab.spec.attention import SqueezeExcitation as SqueezeExcitation
 from awlab.spec.base import Family as Family
 from awlab.spec.base import Spec as Spec
