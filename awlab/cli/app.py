@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+FAILED = 1
 BAD_INPUT = 2
 CLAIMED = 73
 INTERRUPTED = 130

@@ -7,6 +7,7 @@ import typer
 
 from awlab.cli.app import (
     BAD_INPUT,
+    FAILED,
     AsJSON,
     ExperimentFile,
     Overrides,
@@ -34,13 +35,19 @@ def run(
     from awlab.report.terminal import show_result
     from awlab.train.fit import run as fit
 
-    result = fit(spec, console=None if as_json else console())
+    directory = RunDirectory.of(spec)
+    try:
+        result = fit(spec, console=None if as_json else console())
+    except RuntimeError as error:
+        if directory.failure in (None, "error"):
+            raise
+        raise end(FAILED, f"{error} (the whole story: {directory.error})") from None
     if result is None:
         return  # A rank other than the first: it has nothing to say.
     if as_json:
         print_json(result.to_dict())
     else:
-        show_result(console(), RunDirectory.of(spec), result)
+        show_result(console(), directory, result)
 
 
 @app.command("eval", rich_help_panel=PANEL)

@@ -6,7 +6,9 @@ import torch
 
 from awlab import build
 from awlab.data.classification import ClassificationData
+from awlab.data.errors import DataError
 from awlab.nn.sync_batch_norm import synchronise
+from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.train.classification import ClassificationModule
 from awlab.train.devices import Devices, Division
@@ -17,7 +19,7 @@ def prepare_data(experiment: Experiment, division: Division) -> ClassificationDa
     """Make data ready to be read; fetch them where they are missing and that is allowed.
 
     Raises:
-        InputError: When they are missing, or not what the experiment says.
+        InputError: When they are missing, too few, or not what the experiment says.
     """
     spec, runtime = experiment, experiment.runtime
     data = build.build_data(
@@ -28,8 +30,12 @@ def prepare_data(experiment: Experiment, division: Division) -> ClassificationDa
         workers=runtime.workers,
         download=runtime.download,
     )
-    data.prepare_data()
-    data.setup("fit")  # Complain before anything is written.
+    try:  # Complain before anything is written.
+        data.prepare_data()
+        data.setup("fit")
+        data.steps_per_epoch(spec.training.batch_size)
+    except DataError as error:
+        raise InputError(str(error)) from error
     return data
 
 

@@ -110,6 +110,16 @@ def test_bad_input_is_one_error_and_leaves_nothing(
     assert sorted(Path.cwd().iterdir()) == before
 
 
+def test_a_run_that_diverges_ends_with_one_line(invoke: Invoke) -> None:
+    arguments = ["run", "tiny.yaml", "training.optimizer.lr=1e30"]
+    directory = RunDirectory.of(load_experiment("tiny.yaml", arguments[2:]))
+    code, _, error = invoke(*arguments)
+    assert code == 1
+    assert error.startswith("error: ")
+    assert str(directory.error) in error
+    assert directory.failure == "diverged"
+
+
 def test_profile_beside_the_paper(invoke: Invoke) -> None:
     file = str(EXPERIMENTS / "cifar100_aa.yaml")
     assert "8,434,652" in invoke("profile", file)[1]
