@@ -11,6 +11,7 @@ import torch
 
 from awlab import complexity
 from awlab.build import network
+from awlab.plan import load_ablation, plan
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import load, load_experiment
 from awlab.spec.schema import json_schema
@@ -99,3 +100,32 @@ def test_it_has_the_two_commands_exactly() -> None:
     lines = README.splitlines()
     assert "pip install -e '.[demo]' && awlab run experiments/quickstart.yaml" in lines
     assert "pip install -e '.[test]' && pytest" in lines
+
+
+def test_the_study_of_the_page_on_ablations_is_planned(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "ablations.md").read_text()
+    found = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found
+    file = tmp_path / "study.yaml"
+    file.write_text(found[1].replace("../experiments", str(ROOT / "experiments")))
+    study = plan(load_ablation(file))
+    assert [cell.excluded is not None for cell in study.cells].count(True) == 1
+    assert len(study.runs) == 5 * 9
+
+
+def test_a_plugin_is_a_value_of_an_axis(mylab: Path) -> None:
+    file = mylab / "study.yaml"
+    file.write_text(
+        "name: gates\n"
+        "base:\n"
+        "  name: gates\n  plugins: [mylab.gate]\n"
+        "  model: {kind: resnet, depth: 18, width: 4, stem: cifar}\n"
+        "  data: {kind: digits}\n"
+        "  training: {epochs: 1, batch_size: 8, optimizer: {kind: sgd, lr: 0.1}}\n"
+        "axes:\n"
+        "  gate: {path: model.attention, values: {none: null, se: {kind: se}, gate: {kind: gate}}}\n"
+        "baseline: none\nseeds: 2\n"
+    )
+    study = plan(load_ablation(file))
+    assert [cell.name for cell in study.cells] == ["none", "se", "gate"]
+    assert network(study["gate"].runs[0].experiment)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
