@@ -123,7 +123,8 @@ def test_a_plugin_is_a_value_of_an_axis(mylab: Path) -> None:
         "  data: {kind: digits}\n"
         "  training: {epochs: 1, batch_size: 8, optimizer: {kind: sgd, lr: 0.1}}\n"
         "axes:\n"
-        "  gate: {path: model.attention, values: {none: null, se: {kind: se}, gate: {kind: gate}}}\n"
+        "  gate:\n    path: model.attention\n"
+        "    values: {none: null, se: {kind: se}, gate: {kind: gate}}\n"
         "baseline: none\nseeds: 2\n"
     )
     study = plan(load_ablation(file))
