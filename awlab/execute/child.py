@@ -15,7 +15,14 @@ from pathlib import Path
 from awlab.execute.devices import Share
 from awlab.execute.mortal import die_with_parent
 
-PRELOAD = ("awlab.execute.server", "awlab.cli", "awlab.train.smoke", "awlab.preflight")
+PRELOAD = (
+    "awlab.execute.server",
+    "awlab.cli",
+    "awlab.preflight",
+    "awlab.report.terminal",
+    "awlab.train.session",
+    "awlab.train.smoke",
+)
 """What the server imports, and a warm child finds imported."""
 SERVER_DIED = 255
 """What multiprocessing says of a child that nobody was left to tell about."""

@@ -9,7 +9,7 @@ from statistics import fmean, variance
 from typing import Any
 
 from awlab.plan.runs import Plan, Run
-from awlab.record.record import Result, read_result
+from awlab.record.record import Result, metric_of, read_result
 from awlab.record.run_directory import State
 from awlab.spec.errors import InputError
 from awlab.statistics.power import (
@@ -125,11 +125,6 @@ def measured_sd(plan: Plan) -> float | None:
             squares += variance(differences) * (len(differences) - 1)
             freedom += len(differences) - 1
     return sqrt(squares / freedom) if freedom else None
-
-
-def metric_of(result: Result, name: str) -> float | None:
-    """A metric of a finished run: `test/...`, or `val/...` of its last epoch."""
-    return {**result.last.metrics, **result.metrics}.get(name)
 
 
 def results(runs: Iterable[Run]) -> list[tuple[Run, Result]]:

@@ -101,6 +101,11 @@ def write_result(directory: RunDirectory, result: Result) -> None:
     write_atomically(directory.result, json.dumps(result.to_dict(), indent=2) + "\n")
 
 
+def metric_of(result: Result, name: str) -> float | None:
+    """A metric of a finished run: `test/...`, or `val/...` of its last epoch."""
+    return {**result.last.metrics, **result.metrics}.get(name)
+
+
 def read_metrics(directory: RunDirectory) -> list[dict[str, Any]]:
     """Rows of `metrics.jsonl`: `epoch`, `step`, `attempt` and metrics, one row per step, in order.
 

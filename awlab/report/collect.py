@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from awlab.plan import Cell, Plan, Run
-from awlab.plan.bill import metric_of
-from awlab.record.record import Result, read_result
+from awlab.record.record import Result, metric_of, read_result
 from awlab.report.results import CellFacts, Results
 from awlab.spec.errors import InputError, did_you_mean
 from awlab.spec.experiment import Experiment, Paper

@@ -49,7 +49,7 @@ def picture(
     table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold")
     table.add_column("cell")
     for seed in seeds:
-        table.add_column(seed, no_wrap=fits)
+        table.add_column(seed, no_wrap=fits, overflow="fold")
     for cell in shown:
         table.add_row(_name(cell), *rows[cell.name])
     return Group(table, *_rest(cells, shown, progress))

@@ -4,9 +4,8 @@ import socket
 from dataclasses import dataclass
 
 from awlab.plan import Run
-from awlab.plan.bill import metric_of
 from awlab.record.claim import living_holder
-from awlab.record.record import read_result, read_validations
+from awlab.record.record import metric_of, read_result, read_validations
 from awlab.spec.errors import InputError
 
 DAMAGED = "damaged result"
