@@ -1,0 +1,287 @@
+"""Time and memory of AWConv2d beside Conv2d, and beside other ways to compute the same.
+
+    python benchmarks/aw_conv.py [--threads N] [--json FILE] [--dtype TYPE] [--expand c1=full]
+
+For every shape: a forward and a backward pass of each layer, in turn, round after round, so that
+what else the machine does meets them all alike. The ratio is that to Conv2d in the same round:
+its median and its quartiles. Memory is what a pass takes at most beyond what exists before it, and
+what the layer keeps between forward and backward beside input and parameters. Before anything is
+timed, values and gradients of every form are compared with those of a loop over the samples.
+
+Layers: Conv2d; AWConv2d as it chooses; AWConv2d made to take one form (`awlab.nn.gated_conv`); the
+loop; timm's CondConv2d with four experts, when timm is installed. Needs torch only. Where there is
+a GPU, it measures there, with batches of 128 in channels_last and bfloat16.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from awlab.nn import AWConv2d, gated_conv
+from awlab.nn.aw_conv import F2
+
+try:
+    import timm
+    from timm.layers.cond_conv2d import CondConv2d
+except ImportError:
+    timm = CondConv2d = None
+
+SHAPES = [(64, 32), (128, 16), (256, 8), (512, 4), (64, 56), (128, 28), (256, 14), (512, 7)]
+"""Channels and image size of the 3x3 convolutions of ResNet50, on CIFAR and on ImageNet."""
+BATCH_SIZE = {"cpu": 32, "cuda": 128}
+DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
+FORMS = ("taps", "samples", "grouped")
+SECONDS_PER_SHAPE, FEWEST_ROUNDS = 30, 3
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer at one shape."""
+
+    shape: str
+    layer: str
+    ratio: float
+    ratio_quartiles: tuple[float, float]
+    median_seconds: float
+    peak_bytes: int | None
+    kept_bytes: int
+    rounds: int
+
+
+class Loop(AWConv2d):
+    """The definition: each sample is convolved by itself."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        maps = self.attention_maps(input).expand(len(input), *self.weight.shape)
+        weights = (F2[self.f2](maps) * self.weight).to(input.dtype)
+        pairs = zip(input, weights, strict=True)
+        return torch.stack([F.conv2d(x, weight, padding=1) for x, weight in pairs])
+
+
+class Routed(nn.Module):
+    """timm's CondConv2d with the routing of Yang et al. (2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        assert CondConv2d is not None
+        self.route = nn.Linear(channels, 4)
+        self.conv = CondConv2d(channels, channels, 3, padding=1, num_experts=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x, self.route(x.mean((2, 3))).sigmoid())
+
+
+class Bench:
+    """The layers of one shape, on one input."""
+
+    def __init__(self, channels: int, size: int, options: argparse.Namespace) -> None:
+        settings: dict[str, Any] = {"padding": 1, "bias": False}
+        attention = AWConv2d(channels, channels, 3, **settings, expand=options.expand)
+        loop = Loop(channels, channels, 3, **settings, expand=options.expand)
+        loop.load_state_dict(attention.state_dict())
+        self.layers: dict[str, nn.Module] = {
+            "Conv2d": nn.Conv2d(channels, channels, 3, **settings),
+            "AWConv2d": attention,
+            **{f"  {form}": attention for form in FORMS},
+            "  loop": loop,
+        }
+        if timm is not None:
+            self.layers["CondConv2d"] = Routed(channels)
+        layout = torch.channels_last if options.device == "cuda" else torch.contiguous_format
+        place = {"device": options.device, "dtype": options.dtype, "memory_format": layout}
+        for layer in self.layers.values():
+            layer.to(**place)
+        shape = (options.batch_size, channels, size, size)
+        self.x = torch.randn(shape).to(**place).requires_grad_()
+        self.grad = torch.randn(shape).to(**place)
+        self.name = f"{channels}@{size}x{size}"
+
+    def forms(self) -> list[str]:
+        """Names of the layers that can be made for this shape, without the loop."""
+        return [f"  {form}" for form in FORMS if self.can(form)]
+
+    def can(self, form: str) -> bool:
+        """Return whether a form fits what is shared."""
+        attention = self.layers["AWConv2d"]
+        assert isinstance(attention, AWConv2d)
+        return form != "taps" or "full" in (attention.expand.get(c) for c in ("c1", "c2"))
+
+    def run(self, layer: str) -> tuple[Tensor, ...]:
+        """Return output and gradients of a layer."""
+        form = layer.strip()
+        forced = patch.object(gated_conv, "choose", lambda *_: form)
+        with forced if form in FORMS else nullcontext():
+            y = self.layers[layer](self.x)
+            parameters = list(self.layers[layer].parameters())
+            return y, *torch.autograd.grad(y, [self.x, *parameters], self.grad)
+
+    def check(self) -> None:
+        """Compare every form with the loop over the samples."""
+        expected = self.run("  loop")
+        rounding = torch.finfo(self.x.dtype).eps
+        for layer in ["AWConv2d", *self.forms()]:
+            for ours, loops in zip(self.run(layer), expected, strict=True):
+                tolerance = 300 * rounding * loops.abs().max().item()
+                torch.testing.assert_close(ours, loops, rtol=0, atol=tolerance)
+
+    def measure(self, rounds: int) -> Iterator[Row]:
+        """Time all layers in turn, after the check has warmed them up."""
+        names = ["Conv2d", "AWConv2d", *self.forms(), "  loop", "CondConv2d"]
+        names = [name for name in names if name in self.layers]
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        end = time.perf_counter() + SECONDS_PER_SHAPE
+        for number in range(rounds):
+            for name in names:
+                seconds[name].append(self.seconds(name))
+            if time.perf_counter() > end and number + 1 >= FEWEST_ROUNDS:
+                break
+        for name in names:
+            ratios = [a / b for a, b in zip(seconds[name], seconds["Conv2d"], strict=True)]
+            lower, _, upper = statistics.quantiles(ratios, n=4)
+            yield Row(
+                shape=self.name,
+                layer=name.strip(),
+                ratio=statistics.median(ratios),
+                ratio_quartiles=(lower, upper),
+                median_seconds=statistics.median(seconds[name]),
+                peak_bytes=self.peak_bytes(name),
+                kept_bytes=self.kept_bytes(name),
+                rounds=len(ratios),
+            )
+
+    def seconds(self, layer: str) -> float:
+        """Time of one pass forwards and backwards."""
+        synchronize(self.x)
+        begin = time.perf_counter()
+        self.run(layer)
+        synchronize(self.x)
+        return time.perf_counter() - begin
+
+    def kept_bytes(self, layer: str) -> int:
+        """Memory that waits for the backward pass, without input and parameters."""
+        given = {t.untyped_storage().data_ptr() for t in (self.x, *self.layers[layer].parameters())}
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in given:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            self.run(layer)
+        return sum(kept.values())
+
+    def peak_bytes(self, layer: str) -> int | None:
+        """Most memory that a pass takes beyond what there was; None where nobody can tell."""
+        if self.x.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            self.run(layer)
+            return torch.cuda.max_memory_allocated() - before
+        if platform.system() != "Linux":
+            return None
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+        before = memory("VmRSS")
+        self.run(layer)
+        return memory("VmHWM") - before
+
+
+def memory(name: str) -> int:
+    """Return a figure in bytes of what the system knows about this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def synchronize(x: Tensor) -> None:
+    """Wait for the GPU, if there is one."""
+    if x.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Check, measure, print."""
+    options = parse_options()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    rows = []
+    print(", ".join(f"{name} {value}" for name, value in environment(options).items()))
+    head = f"{'shape':>11}  {'layer':11}{'ratio':>7}{'quartiles':>14}{'ms':>8}"
+    print(f"\n{head}{'peak MB':>9}{'kept MB':>9}")
+    for channels, size in SHAPES:
+        bench = Bench(channels, size, options)
+        bench.check()
+        for row in bench.measure(options.rounds):
+            rows.append(row)
+            show(row)
+    if options.json:
+        document = {"environment": environment(options), "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=BATCH_SIZE, default=device)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--expand", nargs="*", default=["c1=full"], metavar="DIM=RATIO")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    options.batch_size = options.batch_size or BATCH_SIZE[options.device]
+    options.dtype = getattr(torch, options.dtype or DTYPE[options.device])
+    pairs = (argument.split("=") for argument in options.expand)
+    options.expand = {dim: ratio if ratio == "full" else int(ratio) for dim, ratio in pairs}
+    return options
+
+
+def environment(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the figures depend on."""
+    on_gpu = options.device == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "threads": options.threads,
+        "batch": options.batch_size,
+        "dtype": str(options.dtype).removeprefix("torch."),
+        "expand": " ".join(f"{dim}={ratio}" for dim, ratio in options.expand.items()) or "nothing",
+        "torch": torch.__version__,
+        "timm": timm.__version__ if timm is not None else "missing",
+        "python": platform.python_version(),
+    }
+
+
+def show(row: Row) -> None:
+    """Print one line of the table."""
+    lower, upper = row.ratio_quartiles
+    indent = "  " if row.layer in (*FORMS, "loop") else ""
+    peak = "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.0f}"
+    print(
+        f"{row.shape:>11}  {indent + row.layer:11}{row.ratio:7.2f}{lower:8.2f}{upper:6.2f}"
+        f"{row.median_seconds * 1e3:8.1f}{peak:>9}{row.kept_bytes / 2**20:9.1f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
