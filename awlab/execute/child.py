@@ -9,6 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class FreshChild(Child):
                 stderr=subprocess.STDOUT,
                 env=environment(share),
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
         self.pid = self._process.pid
 
@@ -126,7 +127,7 @@ def environment(share: Share) -> dict[str, str]:
 def settle(variables: dict[str, str], threads: int, log: Path) -> None:
     """Make a process that multiprocessing started a child of ours: alone, quiet, mortal."""
     os.setsid()
-    die_with_parent()
+    die_with_parent(_parent())
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -136,6 +137,14 @@ def settle(variables: dict[str, str], threads: int, log: Path) -> None:
     os.environ.update(variables)
     if "torch" in sys.modules:  # It read OMP_NUM_THREADS in the server, before the fork.
         sys.modules["torch"].set_num_threads(threads)
+
+
+def _parent() -> int:
+    """Process number of the server that forked this process, else of who started it."""
+    preloaded = sys.modules.get("awlab.execute.server")
+    started_by = multiprocessing.parent_process()
+    assert started_by is not None
+    return preloaded.PID if preloaded else started_by.pid or 0
 
 
 def _become_awlab(arguments: list[str], variables: dict[str, str], threads: int, log: Path) -> None:

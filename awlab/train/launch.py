@@ -143,9 +143,7 @@ def _free_port() -> int:
 
 def main(arguments: Sequence[str]) -> None:
     """Be one rank."""
-    die_with_parent()
-    if os.getppid() != int(os.environ["AWLAB_PARENT"]):
-        sys.exit(1)  # It died before we asked.
+    die_with_parent(int(os.environ["AWLAB_PARENT"]))
     file, folder, *quiet = arguments
     story = _story_file(folder, int(os.environ["RANK"]))
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 def test_a_mortal_process_dies_with_its_parent() -> None:
     child = (
-        "import time; from awlab.execute.mortal import die_with_parent; die_with_parent();"
+        "import os, time; from awlab.execute.mortal import die_with_parent;"
+        "die_with_parent(os.getppid());"
         "print('mortal', flush=True); time.sleep(60)"
     )
     parent = (
@@ -25,3 +26,12 @@ def test_a_mortal_process_dies_with_its_parent() -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_process_whose_parent_has_died_already_dies_at_once() -> None:
+    code = (
+        "import os; from awlab.execute.mortal import die_with_parent;"
+        "die_with_parent(os.getppid() + 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
