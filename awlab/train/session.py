@@ -14,7 +14,7 @@ from rich.console import Console
 from awlab import complexity
 from awlab.data.classification import ClassificationData
 from awlab.data.errors import DataError
-from awlab.record.claim import claim
+from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import record_attempt, version_changes, versions
 from awlab.record.record import Result, best_of, read_validations, write_result
 from awlab.record.run_directory import RunDirectory
@@ -84,7 +84,6 @@ class Session:
                     raise StopError(PREEMPTED) from None
                 raise
             except (InputError, DataError) as error:
-                self._withdraw(attempt)
                 raise InputError(str(error)) from error
             except Exception as error:
                 if self.leads:
@@ -104,8 +103,12 @@ class Session:
         if not self.leads:
             stack.enter_context(logged(None))
             return 0
+        if not self.directory.path.exists():
+            stack.push(self._withdraw)
         self.directory.create(self.experiment)
         stack.enter_context(claim(self.directory.path))
+        if self.directory.state == "finished":  # Since we looked, before torch was imported.
+            raise ClaimedElsewhereError(f"{self.directory.path} was finished by another process")
         stack.enter_context(logged(self.directory.log))
         self.directory.error.unlink(missing_ok=True)
         sweep(self.directory.checkpoints)
@@ -117,9 +120,10 @@ class Session:
             )
         return attempt
 
-    def _withdraw(self, attempt: int) -> None:
+    def _withdraw(self, kind: type[BaseException] | None, *_: object) -> None:
         """Leave nothing behind of a run that could not begin."""
-        if attempt == 1 and not any(self.directory.checkpoints.glob("*.ckpt")):
+        refused = kind is not None and issubclass(kind, InputError)
+        if refused and not any(self.directory.checkpoints.glob("*.ckpt")):
             shutil.rmtree(self.directory.path)
 
     def _work(

@@ -8,9 +8,14 @@ import pytest
 
 from awlab.execute.child import WarmChild
 from awlab.execute.devices import Share
+from awlab.record.claim import ClaimedElsewhereError, living_holder
 from awlab.record.record import read_metrics, read_result
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.errors import InputError
 from awlab.spec.load import dump
+from awlab.train.devices import Devices
+from awlab.train.session import Session
+from awlab.train.signals import StopSignals
 
 MORTAL = """
 import os, signal
@@ -64,3 +69,32 @@ def test_a_run_that_was_killed_again_and_again_ends_bit_equal(tiny, weights, kil
     ]
     assert errors[0] == errors[1]
     assert len(errors[0]) == 3
+
+
+def test_a_run_that_somebody_else_finished_meanwhile_is_left_alone(tiny):
+    experiment = tiny()
+    directory = RunDirectory.of(experiment)
+    directory.create(experiment)
+    directory.result.write_text("{}")  # Since `awlab run` looked, before it imported torch.
+    session = Session(experiment, directory, Devices("cpu", 1), StopSignals())
+    with pytest.raises(ClaimedElsewhereError, match="was finished by another process"):
+        session.run()
+    assert directory.result.read_text() == "{}"
+    assert not directory.environment.exists()
+    assert living_holder(directory.path) is None
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_a_refusal_removes_only_what_this_process_made(tiny, monkeypatch, planned):
+    def refuse(*_):
+        raise InputError("no")
+
+    monkeypatch.setattr(Session, "_work", refuse)
+    experiment = tiny()
+    directory = RunDirectory.of(experiment)
+    if planned:
+        directory.create(experiment)
+    with pytest.raises(InputError, match="no"):
+        Session(experiment, directory, Devices("cpu", 1), StopSignals()).run()
+    assert directory.path.exists() == planned
+    assert living_holder(directory.path) is None
