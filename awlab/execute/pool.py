@@ -1,5 +1,6 @@
 """Run many experiments, as many at once as the devices allow."""
 
+import shutil
 import signal
 import time
 from collections import deque
@@ -21,6 +22,8 @@ ELSEWHERE_SECONDS = 1.0
 GRACE_SECONDS = 60.0
 """Time that a child has to write a checkpoint after it was asked to end."""
 BAD_INPUT = 2
+ROOM_BYTES = 2**16
+"""Free space below which a disk counts as full when a run has died without a word."""
 
 Start = Callable[[Sequence[str], Share, Path], Child]
 
@@ -205,8 +208,8 @@ class Pool:
         experiment, outcome = attempt.experiment, outcome_of(attempt.directory, code)
         if outcome is Outcome.CLAIMED:
             return self._left_to_others(experiment, attempt.directory)
-        if outcome is Outcome.ERROR and code != BAD_INPUT:
-            _record(attempt.directory, code)
+        if outcome is Outcome.ERROR and not attempt.directory.error.exists():
+            outcome = _explained(attempt.directory, code)
         again = not self.stopping and self._may_try_again(attempt, outcome)
         if again:
             self._waiting.append(experiment)
@@ -264,10 +267,13 @@ def _progress(directory: RunDirectory) -> int:
         return 0
 
 
-def _record(directory: RunDirectory, code: int) -> None:
-    """Write `error.txt` for a child that died without a word."""
-    if directory.error.exists():
-        return
-    how = f"died: {signal.strsignal(-code)}" if code < 0 else f"ended with code {code}"
+def _explained(directory: RunDirectory, code: int) -> Outcome:
+    """Find out why a child died without a word, and write it into `error.txt`."""
     with suppress(OSError):
-        directory.fail(Outcome.ERROR, f"the process {how}, without a result; see {directory.log}")
+        if shutil.disk_usage(directory.path).free < ROOM_BYTES:
+            return Outcome.DISK_FULL
+        if code != BAD_INPUT:  # Which does not tell against the run: its log says what to mend.
+            how = f"died: {signal.strsignal(-code)}" if code < 0 else f"ended with code {code}"
+            story = f"the process {how}, without a result; see {directory.log}"
+            directory.fail(Outcome.ERROR, story)
+    return Outcome.ERROR

@@ -13,8 +13,8 @@ from awlab.execute.smoke import try_out, untried
 from awlab.execute.stop import StopRequests
 from awlab.plan import Plan, Run
 from awlab.record.claim import living_holder
-from awlab.record.run_directory import RunDirectory
 from awlab.record.study_directory import StudyDirectory
+from awlab.spec.errors import InputError
 
 
 class View(Protocol):
@@ -125,11 +125,15 @@ def _record(runs: Sequence[Run], failure: str, story: str, view: View) -> dict[s
     for run in runs:
         if living_holder(run.path) is not None:
             continue  # Somebody else has begun it, and will see.
-        directory = RunDirectory.of(run.experiment)
-        directory.create(run.experiment)
-        directory.fail(failure, f"in the smoke test: {story}")
-        outcomes[run.id] = failure_of(directory)
-        view.ended(run.id, outcomes[run.id], again=False)
+        outcome, message = Outcome.ERROR, ""
+        try:
+            run.directory.create(run.experiment)
+            run.directory.fail(failure, f"in the smoke test: {story}")
+            outcome = failure_of(run.directory)
+        except (InputError, OSError) as error:
+            message = str(error)
+        outcomes[run.id] = outcome
+        view.ended(run.id, outcome, again=False, message=message)
     return outcomes
 
 

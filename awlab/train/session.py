@@ -3,7 +3,7 @@
 import logging
 import resource
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import lightning.pytorch as pl
@@ -87,7 +87,8 @@ class Session:
                 raise InputError(str(error)) from error
             except Exception as error:
                 if self.leads:
-                    self.directory.fail(classify(error), tell(error))
+                    with suppress(OSError):  # A full disk has no room for its story.
+                        self.directory.fail(classify(error), tell(error))
                 raise
 
     @property

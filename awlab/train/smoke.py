@@ -55,7 +55,7 @@ def _smoke(experiment: Experiment, devices: int) -> None:
     module = build_module(experiment, device, train_size=data.train_size)
     trainer = build_trainer(
         training,
-        RunDirectory.of(experiment),
+        RunDirectory(runtime.root),
         devices=device,
         ranks=None,
         division=division,

@@ -273,6 +273,15 @@ def test_a_child_that_dies_without_a_word_is_recorded(experiments: list[Experime
     assert "the process died: Segmentation fault, without a result" in directory.error.read_text()
 
 
+def test_a_disk_may_be_too_full_to_say_so(
+    experiments: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROOM_BYTES", 2**62)
+    outcomes = ends(list(Pool(Devices(), scripted("sys.exit(1)")).execute(experiments)))
+    assert outcomes == [(0, Outcome.DISK_FULL, False)]
+    assert RunDirectory.of(experiments[0]).state == "interrupted"
+
+
 def test_bad_input_is_not_held_against_a_run(experiments: list[Experiment]) -> None:
     outcomes = ends(list(Pool(Devices(), scripted("sys.exit(2)")).execute(experiments[:1])))
     assert outcomes == [(0, Outcome.ERROR, False)]

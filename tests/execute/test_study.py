@@ -95,11 +95,15 @@ def test_an_architecture_that_fails_fails_its_runs_and_no_others(
     bad = [run for run in tiny_plan.runs if run.cell.startswith("conv=aw")]
     view, stop = Listener(), StopRequests()
     bad[0].directory.create(bad[0].experiment)
+    bad[1].directory.create(bad[1].experiment)
+    edited = bad[1].directory.experiment
+    edited.write_text(edited.read_text().replace("epochs: 1", "epochs: 2"))
     with claim(bad[0].path):  # Somebody else is executing it already.
         outcomes = Study(tiny_plan, Devices(cores=1), stop, fail_fast=True).execute(
             tiny_plan.runs, view
         )
-    assert outcomes == {run.id: Outcome.OUT_OF_MEMORY for run in bad[1:]}
-    assert view.told == [(run.id, "out of memory") for run in bad[1:]]
-    assert [run.directory.state for run in bad] == ["interrupted"] + ["failed"] * (len(bad) - 1)
-    assert bad[1].directory.error.read_text() == "out of memory\nin the smoke test: a story\n"
+    expected = [Outcome.ERROR, Outcome.OUT_OF_MEMORY, Outcome.OUT_OF_MEMORY]
+    assert outcomes == dict(zip([run.id for run in bad[1:]], expected, strict=True))
+    assert view.told == list(outcomes.items())
+    assert [run.directory.state for run in bad] == ["interrupted"] * 2 + ["failed"] * 2
+    assert bad[2].directory.error.read_text() == "out of memory\nin the smoke test: a story\n"
