@@ -1,0 +1,264 @@
+"""Faults are counted: how many were injected, how many a study survived, which results were lost.
+
+Run all: pytest tests/faults -m slow
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from awlab.plan import Plan, Run, plan, read_ablation
+from awlab.record.environment import read_attempts
+
+SECONDS = 240.0
+"""How long anything may take on a busy machine."""
+STUDY: dict[str, Any] = {
+    "name": "tiny",
+    "base": {
+        "name": "tiny",
+        "model": {"kind": "resnet", "depth": 18, "width": 2, "stem": "cifar"},
+        "data": {"kind": "digits"},
+        "training": {"epochs": 6, "batch_size": 64, "optimizer": {"kind": "sgd", "lr": 0.05}},
+        "runtime": {"gradcam_images": 0, "wandb": "disabled", "checkpoint_every_steps": 5},
+    },
+    "axes": {"conv": {"path": "model.conv", "values": {"plain": None, "aw": {"kind": "aw"}}}},
+    "baseline": "plain",
+    "seeds": 2,
+}
+
+
+@dataclass
+class Ledger:
+    """What a test did to a study and what was left of it."""
+
+    injected: int = 0
+    lost: int = 0
+
+
+@dataclass
+class Total:
+    """Over all tests."""
+
+    injected: int = 0
+    survived: int = 0
+    lost: int = 0
+
+
+LEDGER = pytest.StashKey[Ledger]()
+TOTAL = pytest.StashKey[Total]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TOTAL] = Total()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    ledger = item.stash.get(LEDGER, None)
+    if ledger is not None and report.when == "call" and not report.skipped:
+        total = item.config.stash[TOTAL]
+        total.injected += ledger.injected
+        total.survived += ledger.injected if report.passed else 0
+        total.lost += ledger.lost
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    total = config.stash[TOTAL]
+    if total.injected:
+        terminalreporter.write_line(
+            f"faults injected: {total.injected}, survived: {total.survived}, "
+            f"results lost: {total.lost}"
+        )
+
+
+@pytest.fixture
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    return request.node.stash.setdefault(LEDGER, Ledger())
+
+
+def descendants(pid: int) -> list[int]:
+    """The living processes that a process has started, and theirs."""
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == pid and state != "Z":
+            child = int(stat.parent.name)
+            found += [child, *descendants(child)]
+    return found
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those of these processes that still do something."""
+
+    def lives(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+
+    return [pid for pid in pids if lives(pid)]
+
+
+@dataclass
+class Lab:
+    """A folder with a study, and processes of `awlab` in it.
+
+    Attributes:
+        folder: Where they work.
+        ledger: Counts the faults.
+        study: Content of the file `study.yaml`.
+    """
+
+    folder: Path
+    ledger: Ledger
+    study: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(STUDY)))
+    processes: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "study.yaml"
+
+    @property
+    def output(self) -> str:
+        """What all processes have printed."""
+        return (self.folder / "output.txt").read_text()
+
+    def write(self) -> None:
+        self.file.write_text(yaml.safe_dump(self.study, sort_keys=False))
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start `awlab ablate`, its two runs at once."""
+        self.write()
+        command = [sys.executable, "-m", "awlab", "ablate", "study.yaml", "--jobs", "2", *arguments]
+        with (self.folder / "output.txt").open("a") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(self.folder), "CUDA_VISIBLE_DEVICES": ""},
+            )
+        self.processes.append(process)
+        return process
+
+    def ablate(self, *arguments: str) -> int:
+        """Execute the study to its end and return the exit code."""
+        return self.start(*arguments).wait(timeout=SECONDS)
+
+    def plan(self) -> Plan:
+        """The study as it stands."""
+        ablation, document = read_ablation(self.file)
+        assert not isinstance(ablation.base, str)
+        root = str(self.folder / ablation.base.runtime.root)
+        runtime = ablation.base.runtime.model_copy(update={"root": root})
+        base = ablation.base.model_copy(update={"runtime": runtime})
+        return plan(ablation.model_copy(update={"base": base}), document)
+
+    def wait(self, until: Callable[[], Any]) -> Any:
+        """Wait until something is true."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := until()):
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+        return found
+
+    def trained(self, epochs: int = 1) -> Run:
+        """Wait for a run that has come this far and is not finished."""
+
+        def find() -> Run | None:
+            return next((run for run in self.plan().runs if is_there(run)), None)
+
+        def is_there(run: Run) -> bool:
+            rows = run.directory.metrics
+            done = rows.read_text().count("val/loss") if rows.exists() else 0
+            return run.state == "interrupted" and done >= epochs
+
+        return self.wait(find)
+
+    @staticmethod
+    def descendants(pid: int) -> list[int]:
+        """What a process has started."""
+        return descendants(pid)
+
+    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Inject a fault."""
+        self.ledger.injected += 1
+        os.kill(pid, number)
+
+    def ended(self, pids: list[int]) -> None:
+        """Wait until none of these processes does anything any more."""
+        self.wait(lambda: not alive(pids))
+
+    def process_of(self, run: Run) -> int:
+        """The process that executes a run."""
+
+        def find() -> int | None:
+            for claim in sorted((run.path / "claims").glob("*.json")):
+                text = claim.read_text()
+                if text:
+                    return json.loads(text)["pid"]
+            return None
+
+        return self.wait(find)
+
+    def results(self) -> dict[str, tuple[Any, str]]:
+        """Metrics and a digest of the last weights, by the name of the run; counts what is lost."""
+        import torch
+
+        found: dict[str, tuple[Any, str]] = {}
+        for run in self.plan().runs:
+            if run.state != "finished":
+                self.ledger.lost += 1
+                continue
+            state = torch.load(run.directory.last_checkpoint, weights_only=True)["state_dict"]
+            digest = hashlib.sha256()
+            for name, value in state.items():
+                digest.update(name.encode() + value.numpy().tobytes())
+            result = json.loads(run.directory.result.read_text())
+            found[run.path.name] = (result["metrics"], digest.hexdigest())
+        return found
+
+    def attempts(self) -> dict[str, int]:
+        """How often each run was started, by its name."""
+        return {run.path.name: len(read_attempts(run.directory)) for run in self.plan().runs}
+
+
+@pytest.fixture
+def lab(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    made = Lab(tmp_path, ledger)
+    made.write()
+    yield made
+    for process in made.processes:
+        for pid in [process.pid, *descendants(process.pid)] if process.poll() is None else []:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, str]]:
+    """Results of the study when nothing happens to it."""
+    lab = Lab(tmp_path_factory.mktemp("undisturbed"), Ledger())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        assert lab.ablate() == 0, lab.output
+    return lab.results()
