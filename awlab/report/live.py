@@ -24,6 +24,7 @@ MOST_RUNNING = 8
 BAR = 14
 TOLD = 12
 """Lines of a failure that are shown."""
+TRACEBACK = "Traceback (most recent call last):"
 OVER = ("finished", "failed")
 
 
@@ -176,8 +177,9 @@ class StudyView:
 
     def _line(self, run: Run, progress: Progress) -> Sequence[RenderableType]:
         left = self._pace.seconds_left(run)
+        sign, labels = SIGNS["running"].on(self._console), self._plan[run.cell].labels.values()
         return (
-            Text(f"{SIGNS['running'].on(self._console)} {run.cell} seed {run.seed}", style="cyan"),
+            Text(f"{sign} seed {run.seed}  {' '.join(labels)}", style="cyan"),
             ProgressBar(total=1.0, completed=progress.fraction, width=BAR),
             f"{progress.epochs}/{run.experiment.training.epochs}",
             "" if progress.value is None else f"val {progress.value:.2f} %",
@@ -211,7 +213,7 @@ class StudyView:
         """Show what went wrong at once: the rest goes on, and hours may pass."""
         directory = run.directory
         source = directory.error if directory.error.exists() else directory.log
-        lines = message.splitlines() if message else _end_of(source)
+        lines = message.splitlines() if message else _told(source)
         self._print(f"{run.cell} seed {run.seed} failed: {'' if message else source}", "red")
         for line in lines:
             self._print(f"    {line}", "dim")
@@ -229,13 +231,15 @@ def _how(outcome: str, progress: Progress, seconds: float, *, again: bool) -> tu
     return outcome, ", goes on later" if again else ""
 
 
-def _end_of(file: Path) -> list[str]:
-    """What a failure says first, and where it happened last."""
+def _told(file: Path) -> list[str]:
+    """What a failure says first; of an error that nobody has foreseen, also where it happened."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     lines = text.rstrip().splitlines()
+    if TRACEBACK in lines and lines[0] != "error":
+        lines = lines[: lines.index(TRACEBACK)]
     return lines if len(lines) <= TOLD else [*lines[:3], "...", *lines[-TOLD + 4 :]]
 
 

@@ -41,23 +41,25 @@ def picture(
         max(len(seed), *(mark.cell_len for mark in marks)) + GAP
         for seed, *marks in zip(seeds, *rows.values(), strict=True)
     )
-    longest = max(len(cell.name) for cell in cells)
+    separator = f" {SIGNS['missing'].on(console)} "
+    names = {cell.name: separator.join(cell.labels.values()) for cell in cells}
+    longest = max(map(len, names.values()))
     fits = console.width - width >= min(longest, NAME_WIDTH)
     if not fits:
         seeds, rows, width = _signs(cells, progress, console, percent=percent)
-    shown = _most_urgent(cells, progress, max(console.width - width, 1), lines)
+    header, room = separator.join(plan.ablation.axes), max(console.width - width, 1)
+    heights = {name: -(-len(label) // room) for name, label in names.items()}
+    if lines is not None:
+        lines -= -(-len(header) // room)
+    shown = _most_urgent(cells, progress, heights, lines)
     table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold")
-    table.add_column("cell")
+    table.add_column(header, overflow="fold")
     for seed in seeds:
         table.add_column(seed, no_wrap=fits, overflow="fold")
     for cell in shown:
-        table.add_row(_name(cell), *rows[cell.name])
+        style = "bold" if cell.name == plan.baseline else ""
+        table.add_row(Text(names[cell.name], style=style), *rows[cell.name])
     return Group(table, *_rest(cells, shown, progress))
-
-
-def _name(cell: Cell) -> Text:
-    """The name, which may be broken between its axes."""
-    return Text(cell.name.replace(",", ", "), overflow="fold")
 
 
 def _mark(progress: Progress, console: Console, *, percent: bool) -> Text:
@@ -95,15 +97,15 @@ def _signs(
 
 
 def _most_urgent(
-    cells: Sequence[Cell], progress: Mapping[str, Progress], width: int, lines: int | None
+    cells: Sequence[Cell],
+    progress: Mapping[str, Progress],
+    heights: Mapping[str, int],
+    lines: int | None,
 ) -> list[Cell]:
-    """As many cells as fit below a header and above a line on the others."""
-    if lines is None:
+    """As many cells as fit, above a line on the others."""
+    if lines is None or sum(heights.values()) <= lines:
         return list(cells)
-    heights = {cell.name: -(-len(_name(cell)) // width) for cell in cells}
-    if sum(heights.values()) < lines:
-        return list(cells)
-    room = lines - 2
+    room = lines - 1
     chosen: set[str] = set()
     for cell in sorted(cells, key=lambda cell: _urgency(cell, progress)):
         room -= heights[cell.name]

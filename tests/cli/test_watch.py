@@ -39,7 +39,7 @@ def test_status(study_file: Path, invoke: Invoke, run: Run) -> None:
     code, out, _ = invoke("status", str(study_file))
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
-        ["cell", "seed", "0", "seed", "1"],
+        ["conv", "seed", "0", "seed", "1"],
         ["plain", "\u23f8", "0%", "\N{MIDDLE DOT}"],
         ["aw", "\N{MIDDLE DOT}", "\N{MIDDLE DOT}"],
         ["0", "of", "4", "runs", "finished"],

@@ -153,11 +153,11 @@ class TestOnATerminal:
         begin(running, 45.0)
         lines = screen(view)
         assert [line.split() for line in lines[:3]] == [
-            ["cell", "seed", "0", "seed", "1"],
+            ["f2", "seed", "0", "seed", "1"],
             ["residual", "\N{CHECK MARK}", "12.50", "\u25b6", "50%"],
             ["product", "\N{BALLOT X}", "diverged", "\N{MIDDLE DOT}"],
         ]
-        assert lines[4].startswith("\u25b6 residual seed 1 ")
+        assert lines[4].startswith("\u25b6 seed 1  residual ")
         assert lines[4].endswith("1/2  val 45.00 %  0:20 left")
         assert (
             lines[5] == "1 of 4 runs finished, 1 running, 1 failed   1:20 elapsed, about 0:50 left"

@@ -45,7 +45,7 @@ def draw() -> Callable[..., list[str]]:
 def test_cells_by_seeds(make_plan: Callable[..., Plan], draw: Callable[..., list[str]]) -> None:
     lines = draw(make_plan(seeds=4), STATES, width=100)
     assert [re.split(r"  +", line) for line in lines] == [
-        ["cell", "seed 0", "seed 1", "seed 2", "seed 3"],
+        ["f2", "seed 0", "seed 1", "seed 2", "seed 3"],
         ["residual", f"{DONE} 12.35", f"{RUNNING} 40%", f"{RUNNING} 40% gpu7", f"{PAUSED} 25%"],
         ["product", f"{FAILED} memory", f"{FAILED} damaged", f"{FAILED} diverged", MISSING],
     ]
@@ -56,23 +56,34 @@ def test_many_seeds_are_one_character_each(
 ) -> None:
     states = [Progress("finished", value=10.0), Progress("finished", value=11.0), *STATES[-1:] * 13]
     assert draw(make_plan(seeds=15), states, width=60) == [
-        "cell      by seed          mean",
+        "f2        by seed          mean",
         "residual  " + DONE * 2 + MISSING * 13 + "  10.50",
         "product   " + DONE * 2 + MISSING * 13 + "  10.50",
     ]
 
 
-def test_long_names_are_broken_between_axes(
+def test_long_names_are_broken_between_labels(
     make_plan: Callable[..., Plan], draw: Callable[..., list[str]]
 ) -> None:
+    rates = {"a-rate-with-a-long-name": 0.1, "another-one": 0.2}
     axes = {
         "f2": {"path": "model.conv.f2", "values": ["residual", "product"]},
-        "reduction_of_attention": {"path": "model.conv.reduction", "values": [8, 16]},
+        "learning_rate": {"path": "training.optimizer.lr", "values": rates},
     }
-    plan = make_plan(axes=axes, baseline={"f2": "residual", "reduction_of_attention": 16}, seeds=3)
-    lines = draw(plan, STATES[-1:], width=54)
-    assert lines[1].startswith("f2=residual,")
-    assert lines[2] == "reduction_of_attention=8"
+    baseline = {"f2": "residual", "learning_rate": "another-one"}
+    plan = make_plan(axes=axes, baseline=baseline, seeds=2)
+    lines = draw(plan, STATES[-1:], width=44)
+    assert [line.split("  ")[0] for line in lines] == [
+        f"f2 {MISSING} learning_rate",
+        f"residual {MISSING}",
+        "a-rate-with-a-long-name",
+        f"residual {MISSING} another-one",
+        f"product {MISSING}",
+        "a-rate-with-a-long-name",
+        f"product {MISSING} another-one",
+    ]
+    assert len(draw(plan, STATES[-1:], width=44, lines=7)) == 7
+    assert len(draw(plan, STATES[-1:], width=44, lines=6)) <= 6
 
 
 def test_another_metric_is_not_percent(
@@ -91,7 +102,7 @@ def test_on_a_low_terminal_what_matters_is_seen(
     done, running, failed = STATES[0], STATES[1], STATES[4]
     states = [done] * 15 + [running] + [done] * 2 + [failed] + [done]
     lines = draw(plan, states, lines=6)
-    assert [line.split()[0] for line in lines] == ["cell", "0.01", "0.02", "0.16", "0.19", "and"]
+    assert [line.split()[0] for line in lines] == ["lr", "0.01", "0.02", "0.16", "0.19", "and"]
     assert lines[-1] == "and 16 more cells with 16 of 16 runs finished"
     assert len(draw(plan, states, lines=21)) == 21
     assert len(draw(plan, states)) == 21
