@@ -10,7 +10,6 @@ from awlab.cli.app import (
     BAD_INPUT,
     AblationFile,
     AsJSON,
-    Overrides,
     app,
     console,
     end,
@@ -25,6 +24,13 @@ if TYPE_CHECKING:
     from awlab.plan.networks import Network
 
 PANEL = "One ablation"
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to the file: seeds=3 base.training.epochs=5.",
+    ),
+]
 
 
 @app.command(rich_help_panel=PANEL)

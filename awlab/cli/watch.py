@@ -10,14 +10,13 @@ from awlab.cli.app import (
     BAD_INPUT,
     AblationFile,
     AsJSON,
-    Overrides,
     Root,
     app,
     console,
     end,
     print_json,
 )
-from awlab.cli.study import PANEL, read_plan
+from awlab.cli.study import PANEL, Overrides, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -125,7 +125,7 @@ class Session:
         """Leave nothing behind of a run that could not begin."""
         refused = kind is not None and issubclass(kind, InputError)
         if refused and not any(self.directory.checkpoints.glob("*.ckpt")):
-            shutil.rmtree(self.directory.path)
+            shutil.rmtree(self.directory.path, ignore_errors=True)  # It may not even exist.
 
     def _work(
         self, data: ClassificationData, module: ClassificationModule, attempt: int
