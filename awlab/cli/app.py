@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from awlab.execute.exit_codes import BAD_INPUT, CLAIMED, INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-FAILED = 1
-BAD_INPUT = 2
-CLAIMED = 73
-INTERRUPTED = 130
 
 
 class _Verbs(TyperGroup):

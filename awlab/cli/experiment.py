@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 from awlab.cli.app import (
-    BAD_INPUT,
-    FAILED,
     AsJSON,
     ExperimentFile,
     Overrides,
@@ -19,6 +17,7 @@ from awlab.cli.app import (
     end,
     print_json,
 )
+from awlab.execute.exit_codes import BAD_INPUT, FAILED
 
 PANEL = "One experiment"
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from awlab.cli.app import (
-    BAD_INPUT,
     AblationFile,
     AsJSON,
     app,
@@ -15,6 +14,7 @@ from awlab.cli.app import (
     end,
     print_json,
 )
+from awlab.execute.exit_codes import BAD_INPUT
 
 if TYPE_CHECKING:
     from awlab.execute.devices import Devices

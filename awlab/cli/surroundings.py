@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from awlab.cli.app import (
-    BAD_INPUT,
     AsJSON,
     Root,
     app,
     console,
     print_json,
 )
+from awlab.execute.exit_codes import BAD_INPUT
 
 PANEL = "Around"
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from awlab.cli.app import (
-    BAD_INPUT,
     AblationFile,
     AsJSON,
     Root,
@@ -17,6 +16,7 @@ from awlab.cli.app import (
     print_json,
 )
 from awlab.cli.study import PANEL, Overrides, read_plan
+from awlab.execute.exit_codes import BAD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,11 +3,8 @@
 import signal
 from enum import StrEnum
 
+from awlab.execute.exit_codes import CLAIMED, INTERRUPTED, PREEMPTED
 from awlab.record.run_directory import RunDirectory
-
-CLAIMED = 73
-PREEMPTED = 75
-INTERRUPTED = 130
 
 
 class Outcome(StrEnum):

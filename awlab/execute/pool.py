@@ -11,6 +11,7 @@ from pathlib import Path
 
 from awlab.execute.child import Child
 from awlab.execute.devices import Devices, Share
+from awlab.execute.exit_codes import BAD_INPUT
 from awlab.execute.outcome import OF_THE_RUN, Outcome, failure_of, outcome_of
 from awlab.record.claim import living_holder
 from awlab.record.run_directory import RunDirectory
@@ -21,7 +22,7 @@ POLL_SECONDS = 0.02
 ELSEWHERE_SECONDS = 1.0
 GRACE_SECONDS = 60.0
 """Time that a child has to write a checkpoint after it was asked to end."""
-BAD_INPUT = 2
+
 ROOM_BYTES = 2**16
 """Free space below which a disk counts as full when a run has died without a word."""
 

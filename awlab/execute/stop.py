@@ -4,8 +4,7 @@ import signal
 from types import FrameType
 from typing import Any, Self
 
-PREEMPTED = 75
-INTERRUPTED = 130
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
 
 CODES = {
     signal.SIGINT: INTERRUPTED,

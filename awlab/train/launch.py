@@ -20,6 +20,7 @@ from types import FrameType
 from rich.console import Console
 
 from awlab.execute.devices import available_cores
+from awlab.execute.exit_codes import BAD_INPUT
 from awlab.execute.mortal import die_with_parent
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
@@ -28,7 +29,6 @@ from awlab.spec.load import dump, load_experiment
 from awlab.train import fit
 from awlab.train.signals import CODES, StopError
 
-BAD_INPUT = 2
 LEAVE_SECONDS = 30.0
 """How long the other ranks may take to leave once one has left with its state saved."""
 

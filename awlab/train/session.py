@@ -14,6 +14,7 @@ from rich.console import Console
 from awlab import complexity
 from awlab.data.classification import ClassificationData
 from awlab.data.errors import DataError
+from awlab.execute.exit_codes import PREEMPTED
 from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import record_attempt, version_changes, versions
 from awlab.record.record import Result, best_of, read_validations, write_result
@@ -33,7 +34,7 @@ from awlab.train.parts import build_module, prepare_data
 from awlab.train.progress import Watch
 from awlab.train.quiet import deterministic, logged
 from awlab.train.ranks import Ranks
-from awlab.train.signals import PREEMPTED, StopError, StopSignals
+from awlab.train.signals import StopError, StopSignals
 from awlab.train.trainer import averaging, build_trainer
 
 _LOG = logging.getLogger(__name__)

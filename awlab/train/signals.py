@@ -5,10 +5,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-PREEMPTED = 75
-"""Exit code of a run that saved its state and left: start it again to go on (EX_TEMPFAIL)."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
 
 CODES = {signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGINT: INTERRUPTED}
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from awlab.execute.stop import INTERRUPTED, PREEMPTED, StopRequests
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
+from awlab.execute.stop import StopRequests
 
 
 @pytest.fixture(autouse=True)

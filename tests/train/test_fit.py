@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
 from awlab.record import environment
 from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import read_attempts
@@ -17,7 +18,7 @@ from awlab.train import fit
 from awlab.train.callbacks import StepSeed
 from awlab.train.guard import DivergedError
 from awlab.train.session import Session
-from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError
+from awlab.train.signals import StopError
 
 STEPS = 4  # Of an epoch of `tiny`.
 

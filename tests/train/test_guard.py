@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from awlab.execute.exit_codes import PREEMPTED
 from awlab.record.run_directory import RunDirectory
 from awlab.train.guard import DivergedError, Guard
 from awlab.train.json_lines import JSONLinesLogger
-from awlab.train.signals import PREEMPTED, StopError, StopSignals
+from awlab.train.signals import StopError, StopSignals
 
 
 class Trainer(SimpleNamespace):

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.load import dump, load_experiment
 from awlab.train import fit, launch
 from awlab.train.launch import RankError, run_ranks
-from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError
+from awlab.train.signals import StopError
 
 
 @pytest.fixture

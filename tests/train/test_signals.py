@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from awlab.train.signals import INTERRUPTED, PREEMPTED, StopError, StopSignals
+from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
+from awlab.train.signals import StopError, StopSignals
 
 CASES = [
     (signal.SIGTERM, PREEMPTED),
