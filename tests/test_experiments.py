@@ -1,13 +1,36 @@
-"""An experiment at ImageNet's scale is trained on a folder of ImageNet's layout, made small."""
+"""Every shipped experiment builds; one at ImageNet's scale is trained on a folder made small."""
 
 from pathlib import Path
 
 import pytest
+import torch
 
+from awlab import build
 from awlab.spec.load import load_experiment
 from awlab.train.fit import run
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+FILES = sorted(EXPERIMENTS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_experiment_builds(path):
+    experiment = load_experiment(path)
+    data = experiment.data
+    with torch.device("meta"):
+        network = build.network(experiment).eval()
+        logits = network(torch.empty(1, data.channels, data.image_size, data.image_size))
+    assert logits.shape == (1, data.num_classes)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_experiment_says_where_it_is_from_and_how_to_run_it(path):
+    text = path.read_text()
+    comment = text[: text.index("\nname: ")]
+    assert all(line.startswith("# ") for line in comment.splitlines())
+    assert "% top-1 error" in comment
+    assert f"Run: awlab run experiments/{path.name}" in comment
+    assert load_experiment(path).name == path.stem
 
 
 @pytest.mark.parametrize("name", ["imagenet_aw_se_mobilenet"])
