@@ -15,8 +15,11 @@ TALKERS = ("lightning", "lightning.pytorch", "lightning.fabric", "awlab", "py.wa
 
 KNOWN_NOISE = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Its own use of torch.
+    r"The `srun` command is available",  # On every machine of a cluster.
 )
 """Beginnings of Lightning's warnings that tell nobody anything."""
+ADVERTISEMENT = "\N{ELECTRIC LIGHT BULB} Tip: For seamless cloud"
+"""Beginning of messages of Lightning that recommend other products."""
 
 
 @contextmanager
@@ -24,6 +27,7 @@ def logged(path: Path | None) -> Generator[None]:
     """Send log messages and warnings to a file; to nowhere when there is none."""
     handler = logging.NullHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: not record.getMessage().startswith(ADVERTISEMENT))
     loggers = [logging.getLogger(name) for name in TALKERS]
     before = [(logger, logger.handlers, logger.propagate, logger.level) for logger in loggers]
     with warnings.catch_warnings():

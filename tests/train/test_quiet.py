@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from awlab.train.quiet import deterministic, logged
 
@@ -21,6 +22,20 @@ def test_messages_and_warnings_go_to_the_file_and_nowhere_else(tmp_path, capfd):
     assert "WARNING awlab.train: news" in text
     assert "careful" in text
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_tells_nobody_anything_is_dropped(tmp_path, monkeypatch):
+    """Messages of the installed Lightning, as on a machine of a Slurm cluster."""
+    srun = tmp_path / "srun"
+    srun.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = tmp_path / "log.txt"
+    with logged(log):
+        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    text = log.read_text()
+    assert "GPU available" in text
+    assert "seamless" not in text
+    assert "srun" not in text
 
 
 def test_a_second_attempt_is_added(tmp_path):
