@@ -17,6 +17,9 @@ from awlab.spec.data import Digits as Digits
 from awlab.spec.data import FolderAugmentation as FolderAugmentation
 from awlab.spec.data import ImageFolder as ImageFolder
 from awlab.spec.data import PhotoPatches as PhotoPatches
+from awlab.spec.detector import SSD300 as SSD300
+from awlab.spec.detector import Detector as Detector
+from awlab.spec.detector import FasterRCNN as FasterRCNN
 from awlab.spec.experiment import Experiment as Experiment
 from awlab.spec.experiment import Paper as Paper
 from awlab.spec.model import AAWideResNet as AAWideResNet

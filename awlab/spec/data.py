@@ -1,10 +1,11 @@
 """Data sets."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from awlab.spec.base import Family, Spec
+from awlab.spec.metrics import Task
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Area = Annotated[float, Field(gt=0, le=1)]
@@ -24,6 +25,8 @@ class Augmentation(Spec):
 
 class Data(Family):
     """A data set with a training, a validation and a test split."""
+
+    task: ClassVar[Task] = "classification"
 
     split_seed: int = Field(default=0, ge=0)
     """Decides which training images are held out for validation; not the seed of the run, so that

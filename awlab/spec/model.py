@@ -1,18 +1,21 @@
 """Networks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from awlab.spec.attention import Attention
 from awlab.spec.base import Family, Spec
 from awlab.spec.conv import AWConvolution, Conv
+from awlab.spec.metrics import Task
 
 Stages = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
 
 
 class Model(Family):
     """A network."""
+
+    task: ClassVar[Task] = "classification"
 
 
 def _check_stages(stages: tuple[int, ...], last: int) -> tuple[int, ...]:
