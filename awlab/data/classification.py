@@ -1,29 +1,23 @@
 """Images and labels for Lightning."""
 
-import os
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from awlab.data.augmentation import Augment, Normalize
+from awlab.data.batched import BatchedData
 from awlab.data.errors import DataError
 from awlab.data.image_set import Images, ImageSet
 from awlab.data.loader import Loader
-from awlab.data.sampling import EvaluationBatches, Share, TrainingBatches, steps_per_epoch
-
-_MOST_WORKERS = 16
+from awlab.data.sampling import EvaluationBatches, TrainingBatches
 
 
-class ClassificationData(LightningDataModule):
+class ClassificationData(BatchedData):
     """Batches of normalised images and labels, on the device of the trainer.
 
-    Order and augmentation of training images are functions of the seed, the epoch and the image
-    alone: the images of an optimizer step are the same on any number of devices, with any
-    accumulation and any workers, and after a resume. Where a run stands is read from
-    `trainer.global_step` when an epoch begins; without a trainer it is the beginning.
+    Which images they are, and how they are changed, is told by `BatchedData`.
 
     Args:
         image_set: The three splits.
@@ -43,23 +37,15 @@ class ClassificationData(LightningDataModule):
         augment: Augment = Augment(),  # noqa: B008 frozen
         workers: int | Literal["auto"] = "auto",
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, seed=seed, workers=workers)
         self.image_set = image_set
-        self.batch_size = batch_size
-        self.seed = seed
         self.augment = augment
-        self.workers = workers
         self.normalize = Normalize(image_set.mean, image_set.std)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called, in the order of their labels."""
         return self.image_set.class_names
-
-    @property
-    def num_classes(self) -> int:
-        """Classes."""
-        return len(self.class_names)
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -81,19 +67,8 @@ class ClassificationData(LightningDataModule):
         """Class of each test image, int64."""
         return self.image_set.test.labels
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Optimizer steps in an epoch, for `batch_size` images per step over all devices.
-
-        Raises:
-            DataError: When the training images do not fill one batch.
-        """
-        return steps_per_epoch(self.train_size, batch_size)
-
     def train_dataloader(self) -> Loader:
-        batches = TrainingBatches(
-            self.train_size, share=self._share, seed=self.seed, position=self._position
-        )
-        return self._loader(self.image_set.train, batches, augment=self.augment)
+        return self._loader(self.image_set.train, self.training_batches(), augment=self.augment)
 
     def val_dataloader(self) -> Loader:
         return self._evaluation_loader(self.image_set.val)
@@ -123,11 +98,7 @@ class ClassificationData(LightningDataModule):
         return shown, self.normalize(pixels), self.test_labels[torch.tensor(indices)]
 
     def _evaluation_loader(self, images: Images) -> Loader:
-        share = self._share
-        batches = EvaluationBatches(
-            len(images.labels), batch_size=share.batch_size, rank=share.rank, world=share.world
-        )
-        return self._loader(images, batches)
+        return self._loader(images, self.evaluation_batches(len(images.labels)))
 
     def _loader(
         self,
@@ -141,31 +112,6 @@ class ClassificationData(LightningDataModule):
             normalize=self.normalize,
             augment=augment,
             seed=self.seed,
-            device=self._device,
-            workers=0 if images.in_memory else self._worker_count(),
+            device=self.device,
+            workers=0 if images.in_memory else self.worker_count(),
         )
-
-    @property
-    def _share(self) -> Share:
-        if self.trainer is None:
-            return Share(self.batch_size)
-        return Share(
-            self.batch_size,
-            accumulation=self.trainer.accumulate_grad_batches,
-            rank=self.trainer.global_rank,
-            world=self.trainer.world_size,
-        )
-
-    @property
-    def _device(self) -> torch.device:
-        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-
-    def _position(self) -> int:
-        return 0 if self.trainer is None else self.trainer.global_step
-
-    def _worker_count(self) -> int:
-        if isinstance(self.workers, int):
-            return self.workers
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        devices = 1 if self.trainer is None else self.trainer.num_devices
-        return max(1, min(_MOST_WORKERS, (cores or 1) // devices))

@@ -109,11 +109,21 @@ class ImageFiles:
         return ImageFiles(self.paths[indices.numpy()], self.labels[indices], self.crops)
 
     def _decode(self, index: int) -> Image.Image:
-        path = os.fsdecode(self.paths[index])
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except DAMAGE as error:
-            raise DataError(
-                f"{path} (image {index} of its split) cannot be read: {error}"
-            ) from error
+        return decode(os.fsdecode(self.paths[index]), index)
+
+
+def decode(path: str, index: int) -> Image.Image:
+    """Read an image file as RGB.
+
+    Args:
+        path: The file.
+        index: Its position in its split, for the message.
+
+    Raises:
+        DataError: When it is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except DAMAGE as error:
+        raise DataError(f"{path} (image {index} of its split) cannot be read: {error}") from error

@@ -14,6 +14,36 @@ from awlab.data.randomness import fold
 from awlab.data.sampling import Batch, EvaluationBatches, TrainingBatches
 
 
+def read_ahead(
+    reader: Dataset,
+    batches: TrainingBatches | EvaluationBatches,
+    *,
+    workers: int,
+    device: torch.device,
+) -> Iterable[Any]:
+    """What the reader makes of each batch, in order; each iteration begins anew.
+
+    Args:
+        reader: Its item at a `Batch` is handed out.
+        batches: What is read.
+        workers: Processes that read; 0 reads in this one.
+        device: Where it is going to be.
+    """
+    if not workers:
+        return _InTurn(reader, batches)
+    return DataLoader(
+        reader,
+        sampler=batches,
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        persistent_workers=True,
+        pin_memory=device.type == "cuda",
+        # Each iteration draws a number, by default from the generator that dropout uses.
+        generator=torch.Generator(),
+    )
+
+
 class Loader(Iterable[tuple[Tensor, Tensor]]):
     """Batches of one split: normalised float32 images (N, C, H, W) and int64 labels (N,).
 
@@ -47,16 +77,14 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
         self.augment = augment
         self.seed = seed
         self.device = device
-        self._reader = _Reader(self.images, None if augment is None else seed)
-        self._processes = self._start(workers) if workers else None
+        reader = _Reader(self.images, None if augment is None else seed)
+        self._items = read_ahead(reader, batches, workers=workers, device=device)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if self._processes is None:
-            return map(self._finish, map(self._reader.__getitem__, iter(self.batches)))
-        return map(self._finish, iter(self._processes))
+        return map(self._finish, iter(self._items))
 
     def state_dict(self) -> dict[str, Any]:
         """Tell Lightning that the order resumes: there is nothing to store for that."""
@@ -64,19 +92,6 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the empty state back."""
-
-    def _start(self, workers: int) -> DataLoader:
-        return DataLoader(
-            self._reader,
-            sampler=self.batches,
-            batch_size=None,
-            collate_fn=_as_it_is,
-            num_workers=workers,
-            persistent_workers=True,
-            pin_memory=self.device.type == "cuda",
-            # Each iteration draws a number, by default from the generator that dropout uses.
-            generator=torch.Generator(),
-        )
 
     def _finish(self, item: "tuple[Batch, Tensor | DataError]") -> tuple[Tensor, Tensor]:
         batch, pixels = item
@@ -108,6 +123,17 @@ class _Reader(Dataset):
         except DataError as error:
             # Raised in a worker, it would arrive with the traceback as its message.
             return batch, error
+
+
+class _InTurn(Iterable[Any]):
+    """Reads in this process."""
+
+    def __init__(self, reader: Dataset, batches: Iterable[Batch]) -> None:
+        self.reader = reader
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.reader.__getitem__, iter(self.batches))
 
 
 def _as_it_is(item: Any) -> Any:

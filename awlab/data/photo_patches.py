@@ -14,9 +14,10 @@ from awlab.data.randomness import Stream, fold, permutation
 SIZE = 32
 """Height and width of a crop, pixels."""
 
-# Strips of a photograph from left to right, as fractions of its width. No crop crosses a border,
-# so that no pixel is in two splits.
-_STRIPS = {"train": (0.0, 0.6), "val": (0.6, 0.75), "test": (0.75, 1.0)}
+STRIPS = {"train": (0.0, 0.6), "val": (0.6, 0.75), "test": (0.75, 1.0)}
+"""Strips of a photograph from left to right, as fractions of its width. Nothing is cut across a
+border, so that no pixel is in two splits."""
+
 _SCIKIT_IMAGE = (
     "astronaut",
     "chelsea",
@@ -45,7 +46,7 @@ def load_photo_patches(
         DataError: When scikit-image or scikit-learn is not installed, or a number of crops is no
             multiple of ten or more than there are.
     """
-    photographs = _photographs()
+    photographs = load_photographs(needed_by="photo_patches")
     train = _cut(photographs, "train", train_patches, seed=split_seed)
     mean, std = channel_statistics(train.pixels)
     return ImageSet(
@@ -58,10 +59,14 @@ def load_photo_patches(
     )
 
 
-def _photographs() -> dict[str, np.ndarray]:
-    """Photographs by name, uint8, shape (H, W, 3)."""
-    image = import_demo("skimage.data", needed_by="photo_patches")
-    learn = import_demo("sklearn.datasets", needed_by="photo_patches")
+def load_photographs(*, needed_by: str) -> dict[str, np.ndarray]:
+    """Photographs by name, uint8, shape (H, W, 3).
+
+    Raises:
+        DataError: When scikit-image or scikit-learn is not installed.
+    """
+    image = import_demo("skimage.data", needed_by=needed_by)
+    learn = import_demo("sklearn.datasets", needed_by=needed_by)
     left_eye, *_ = image.stereo_motorcycle()
     return {
         **{name: getattr(image, name)() for name in _SCIKIT_IMAGE},
@@ -85,7 +90,7 @@ def _cut(
             photograph,
             split,
             each,
-            fold(seed, Stream.PATCHES, list(_STRIPS).index(split), label),
+            fold(seed, Stream.PATCHES, list(STRIPS).index(split), label),
         )
         for label, (name, photograph) in enumerate(photographs.items())
     ]
@@ -94,7 +99,7 @@ def _cut(
 
 def _crops(name: str, photograph: np.ndarray, split: str, count: int, key: Tensor) -> Tensor:
     """Cut at `count` distinct positions, which `key` decides; uint8, shape (count, 3, H, W)."""
-    left, right = (round(place * photograph.shape[1]) for place in _STRIPS[split])
+    left, right = (round(place * photograph.shape[1]) for place in STRIPS[split])
     strip = torch.from_numpy(photograph[:, left:right].copy()).permute(2, 0, 1)
     windows = strip.unfold(1, SIZE, 1).unfold(2, SIZE, 1)
     rows, columns = windows.shape[1:3]

@@ -31,6 +31,8 @@ class Stream(IntEnum):
     WINDOW = 5
     ROTATION = 6
     RESIZED_CROP = 7
+    SCENES = 8
+    SCENE_CHANGES = 9
 
 
 def fold(*parts: int | Tensor) -> Tensor:

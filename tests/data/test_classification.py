@@ -75,6 +75,7 @@ def trainer(tmp_path, **options):
     }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "isinstance")
+        warnings.filterwarnings("ignore", "The `srun` command is available")
         return pl.Trainer(**{**defaults, **options})
 
 
@@ -261,4 +262,4 @@ def test_files_get_the_cores_of_their_device(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
     subject = data(image_set, workers=workers)
     subject.trainer = place(0, devices)  # type: ignore[assignment]
-    assert subject._worker_count() == expected
+    assert subject.worker_count() == expected

@@ -17,7 +17,7 @@ def coordinates(monkeypatch):
         str(label): np.stack([columns, rows, np.full_like(rows, label)], 2).astype(np.uint8)
         for label in range(10)
     }
-    monkeypatch.setattr(photo_patches, "_photographs", lambda: photographs)
+    monkeypatch.setattr(photo_patches, "load_photographs", lambda **_: photographs)
 
 
 def pixels(images):
