@@ -1,6 +1,6 @@
 """What a study still costs, and what its number of seeds can show."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-from awlab.plan.runs import Plan, Run
+from awlab.plan.runs import Cell, Plan, Run
 from awlab.record.record import Result, metric_of, read_result
 from awlab.record.run_directory import State
 from awlab.spec.errors import InputError
@@ -24,6 +24,19 @@ WEIGHED = 20
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What a run is going to cost.
+
+    Attributes:
+        seconds: That it takes.
+        bytes: Of its directory.
+    """
+
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Bill:
     """What a study costs.
 
@@ -31,10 +44,13 @@ class Bill:
         runs: Distinct ones.
         states: Number of runs in each state that occurs.
         run_hours_left: Estimated time of all runs that are not finished, one after the other: each
-            takes as long as the finished ones of its cell, or else of the study; half-finished ones
-            count whole. None without a finished run.
-        bytes_left: Estimated size of their directories. None without a finished run.
+            takes as long as the finished ones of its cell, or else as was estimated for its cell,
+            or else as the finished ones of the study; half-finished ones count whole. None when
+            there is nothing to estimate it from.
+        bytes_left: Estimated size of their directories, in the same way, but finished runs of any
+            cell come first. None when there is nothing to estimate it from.
         measured: Finished runs that the estimates rest on.
+        estimated: Cells of whose runs a few steps were measured.
     """
 
     runs: int
@@ -42,6 +58,7 @@ class Bill:
     run_hours_left: float | None
     bytes_left: int | None
     measured: int
+    estimated: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -76,17 +93,25 @@ class Power:
         return asdict(self)
 
 
-def bill(plan: Plan) -> Bill:
-    """Estimate what the unfinished runs of a plan cost, from the finished ones."""
-    seconds = {run.id: result.seconds for run, result in results(plan.runs)}
-    left = [run for run in plan.runs if run.state != "finished"]
-    sizes = [_size(run.path) for run in plan.runs if run.id in seconds][:WEIGHED]
+def bill(plan: Plan, estimates: Mapping[str, Estimate] | None = None) -> Bill:
+    """Estimate what the unfinished runs of a plan cost.
+
+    Args:
+        plan: The study.
+        estimates: Of runs, by cell, where a few steps were measured.
+    """
+    estimates = estimates or {}
+    finished = results(plan.runs)
+    sizes = [_size(run.path) for run, _ in finished[:WEIGHED]]
+    seconds = {run.id: result.seconds for run, result in finished}
+    known = bool(finished or estimates)
     return Bill(
         runs=len(plan.runs),
         states=plan.states,
-        run_hours_left=_seconds_left(plan, seconds) / 3600 if seconds else None,
-        bytes_left=round(fmean(sizes) * len(left)) if sizes else None,
-        measured=len(seconds),
+        run_hours_left=_seconds_left(plan, seconds, estimates) / 3600 if known else None,
+        bytes_left=_bytes_left(plan, sizes, estimates) if known else None,
+        measured=len(finished),
+        estimated=len(estimates),
     )
 
 
@@ -137,15 +162,28 @@ def results(runs: Iterable[Run]) -> list[tuple[Run, Result]]:
     return found
 
 
-def _seconds_left(plan: Plan, seconds: Mapping[str, float]) -> float:
-    typical = fmean(seconds.values())
+def _seconds_left(
+    plan: Plan, seconds: Mapping[str, float], estimates: Mapping[str, Estimate]
+) -> float:
+    typical = fmean([*seconds.values()] or [one.seconds for one in estimates.values()])
     total = 0.0
+    for cell, left in _left(plan):
+        own = [seconds[run.id] for run in cell.runs if run.id in seconds]
+        estimate = estimates[cell.name].seconds if cell.name in estimates else typical
+        total += left * (fmean(own) if own else estimate)
+    return total
+
+
+def _bytes_left(plan: Plan, sizes: Sequence[int], estimates: Mapping[str, Estimate]) -> int:
+    typical = fmean(sizes or [one.bytes for one in estimates.values()])
+    return round(sum(left * typical for _, left in _left(plan)))
+
+
+def _left(plan: Plan) -> Iterator[tuple[Cell, int]]:
+    """Cells with runs of their own, and how many of these are not finished."""
     for cell in plan.cells:
         if cell.same_as is None and cell.excluded is None:
-            own = [seconds[run.id] for run in cell.runs if run.id in seconds]
-            left = sum(run.state != "finished" for run in cell.runs)
-            total += left * (fmean(own) if own else typical)
-    return total
+            yield cell, sum(run.state != "finished" for run in cell.runs)
 
 
 def _size(folder: Path) -> int:

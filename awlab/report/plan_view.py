@@ -86,13 +86,17 @@ def _notes(plan: Plan) -> RenderableType:
 def _bill(bill: Bill) -> Text:
     done = bill.states.get("finished", 0)
     text = f"{bill.runs} runs, {done} finished, {bill.runs - done} left"
-    if bill.run_hours_left is None or bill.bytes_left is None:
-        return Text(f"{text}; time and disk are known when a run has finished")
     if bill.runs == done:
         return Text(text)
+    if bill.run_hours_left is None or bill.bytes_left is None:
+        return Text(
+            f"{text}; time and disk are known when a run has finished, or with awlab plan --measure"
+        )
+    finished, cells = f"{bill.measured} finished runs", f"a few steps of {bill.estimated} cells"
+    sources = [*([finished] if bill.measured else []), *([cells] if bill.estimated else [])]
     return Text(
         f"{text}: about {bill.run_hours_left:.2g} hours of runs and "
-        f"{bill.bytes_left / 1e9:.2g} GB (from {bill.measured} finished runs)"
+        f"{bill.bytes_left / 1e9:.2g} GB (from {' and '.join(sources)})"
     )
 
 

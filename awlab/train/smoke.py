@@ -1,11 +1,14 @@
 """The smoke test of an experiment: two optimizer steps, before hours are spent on all of them."""
 
+from collections.abc import Sequence
+
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from awlab.data.classification import ClassificationData
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
@@ -36,7 +39,7 @@ def smoke(experiment: Experiment, devices: int = 1) -> tuple[Failure, str] | Non
     """
     try:
         with logged(None), deterministic():
-            _smoke(experiment, devices)
+            rehearse(experiment, devices, STEPS)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 a plugin may raise anything
@@ -44,7 +47,20 @@ def smoke(experiment: Experiment, devices: int = 1) -> tuple[Failure, str] | Non
     return None
 
 
-def _smoke(experiment: Experiment, devices: int) -> None:
+def rehearse(
+    experiment: Experiment, devices: int, steps: int, callbacks: Sequence[Callback] = ()
+) -> ClassificationData:
+    """Train some optimizer steps on random images, and validate; nothing is written.
+
+    Args:
+        experiment: What to try.
+        devices: See `smoke`.
+        steps: How many, unless a callback ends it earlier.
+        callbacks: Of the trainer, besides those that belong to the training.
+
+    Returns:
+        The data that a run would train on.
+    """
     training, runtime = experiment.training, experiment.runtime
     alone = runtime.model_copy(update={"devices": 1})
     device = choose_devices(alone, world_size=None, local_size=None)
@@ -60,12 +76,13 @@ def _smoke(experiment: Experiment, devices: int) -> None:
         ranks=None,
         division=division,
         loggers=[],
-        callbacks=[_Stop(), *averaging(training)],
+        callbacks=[_Stop(), *averaging(training), *callbacks],
     )
     batch = _random_batch(experiment, division.images)
-    train, val = _loader(batch, STEPS * division.accumulation), _loader(batch, 1)
+    train, val = _loader(batch, steps * division.accumulation), _loader(batch, 1)
     trainer.fit(module, train_dataloaders=train, val_dataloaders=val)
-    assert trainer.global_step == STEPS
+    assert 0 < trainer.global_step <= steps
+    return data
 
 
 class _Stop(Callback):

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from awlab.plan import plan
-from awlab.plan.bill import bill, power
+from awlab.plan.bill import Estimate, bill, power
 from awlab.record.record import Epoch, Result, write_result
 
 EPOCH = Epoch(0, {"val/top1_error": 30.0})
@@ -55,6 +55,21 @@ def test_disk_is_that_of_the_finished_runs(study):
     left = bill(plan(study())).bytes_left
     assert left is not None
     assert left == pytest.approx(11 * 10**6, rel=0.05)
+
+
+def test_measured_steps_stand_in_for_finished_runs(study):
+    planned = plan(study())
+    own, other = "f2=residual,r=8", "f2=residual,r=16"
+    estimates = {cell.name: Estimate(seconds=1800.0, bytes=10**6) for cell in planned.cells}
+    before = bill(planned, estimates)
+    assert (before.measured, before.estimated) == (0, 6)
+    assert before.run_hours_left == pytest.approx(12 * 0.5)
+    assert before.bytes_left == 12 * 10**6
+    finish(planned[own].runs[0], seconds=3600.0)
+    after = bill(plan(study()), {other: estimates[other]})
+    assert after.run_hours_left == pytest.approx(1 + 2 * 0.5 + 8 * 1)
+    assert after.bytes_left is not None
+    assert after.bytes_left < 10**6, "the size of a finished run is the better guide"
 
 
 def test_a_damaged_result_is_left_out(study):
