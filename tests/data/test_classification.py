@@ -75,7 +75,6 @@ def trainer(tmp_path, **options):
     }
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "isinstance")
-        warnings.filterwarnings("ignore", "The `srun` command is available")
         return pl.Trainer(**{**defaults, **options})
 
 
@@ -84,6 +83,7 @@ def fit(tmp_path, datamodule, checkpoint=None, **options):
     with warnings.catch_warnings():
         # torch's own deprecated function, called by Lightning.
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
+        warnings.filterwarnings("ignore", "The `srun` command is available")
         trainer(tmp_path, **options).fit(
             witness, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True
         )
