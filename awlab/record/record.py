@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from awlab.record.run_directory import RunDirectory, write_atomically
 from awlab.spec.errors import InputError
+from awlab.spec.metrics import deciding_metric, improves_on
 
 
 def _number(value: Any) -> Any:
@@ -17,7 +18,7 @@ def _number(value: Any) -> Any:
 
 
 Metrics = dict[str, Annotated[float, BeforeValidator(_number)]]
-"""Numbers by name; errors are percent."""
+"""Numbers by name; errors and precisions are percent."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Result:
     Attributes:
         id: Of the experiment.
         name: Of the experiment.
-        metrics: On the test set: `test/loss`, `test/top1_error`, ... Errors are percent.
+        metrics: On the test set: `test/loss`, `test/top1_error`, ... of a classifier, `test/map`,
+            ... of a detector. Errors and precisions are percent.
         tested_epoch: Epoch whose weights the test set saw, counted from 0.
         last: Validation of the last epoch.
-        best: Validation of the epoch with the lowest `val/top1_error`; the first of equals.
+        best: Validation of the best epoch, as `best_of` says.
         epochs: Passes over the training images.
         steps: Optimizer steps.
         parameters: Trained numbers of the network.
@@ -123,7 +125,7 @@ def read_validations(directory: RunDirectory) -> list[Epoch]:
     validations = [
         Epoch(row["epoch"], {name: _number(row[name]) for name in row if name.startswith("val/")})
         for row in read_metrics(directory)
-        if "val/loss" in row
+        if any(name.startswith("val/") for name in row)
     ]
     return sorted(validations, key=lambda validation: validation.epoch)
 
@@ -141,8 +143,13 @@ def read_epochs(directory: RunDirectory) -> list[Epoch]:
 
 
 def best_of(validations: list[Epoch]) -> Epoch:
-    """The epoch with the lowest `val/top1_error`; the first of equals."""
-    return min(validations, key=lambda validation: validation.metrics["val/top1_error"])
+    """The epoch with the lowest `val/top1_error`, or the highest `val/map`; the first of equals."""
+    best, *others = validations
+    metric = deciding_metric(best.metrics, "val")
+    for other in others:
+        if improves_on(other.metrics[metric], best.metrics[metric], metric):
+            best = other
+    return best
 
 
 def _lines(directory: RunDirectory, *, without: str | None = None) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ import hashlib
 import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from awlab.spec.base import ModuleName, Name, Spec
+from awlab.spec.base import Family, ModuleName, Name, Spec
 from awlab.spec.data import Data
+from awlab.spec.metrics import Task
 from awlab.spec.model import Model
 from awlab.spec.runtime import Runtime
 from awlab.spec.training import Training
@@ -23,6 +24,12 @@ class Paper(Spec):
     top1_error: float | None = None
     """Percent."""
     top5_error: float | None = None
+    """Percent."""
+    map: float | None = None
+    """Percent: COCO's AP."""
+    map_50: float | None = None
+    """Percent."""
+    map_75: float | None = None
     """Percent."""
     parameters_m: float | None = None
     """Millions."""
@@ -52,6 +59,28 @@ class Experiment(Spec):
     runtime: Runtime = Runtime()
     """Where and how it is executed."""
 
+    @model_validator(mode="after")
+    def _network_and_data_are_of_one_task(self) -> "Experiment":
+        task = self.data.task
+        if self.model.task != task:
+            fit = [kind for kind, member in Model.members.items() if _task_of(member) == task]
+            raise ValueError(
+                f"model {vars(self.model)['kind']} is for {self.model.task}, data "
+                f"{vars(self.data)['kind']} are for {task}; models for {task} are "
+                f"{', '.join(sorted(fit))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_smoothed_somewhere(self) -> "Experiment":
+        smoothing = self.training.label_smoothing
+        if smoothing and self.model.task == "detection":
+            raise ValueError(
+                f"training.label_smoothing (={smoothing}) would be ignored: detectors bring losses "
+                "of their own"
+            )
+        return self
+
     @property
     def id(self) -> str:
         """Ten hexadecimal digits: equal for two experiments exactly when they mean the same run.
@@ -61,3 +90,8 @@ class Experiment(Spec):
         meaning = self.model_dump(mode="json", exclude=set(NOT_IDENTITY))
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _task_of(member: type[Family]) -> Task:
+    assert issubclass(member, Model)
+    return member.task

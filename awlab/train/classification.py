@@ -1,21 +1,14 @@
 """One training loop for all classifiers: runs of an ablation differ in the network only."""
 
-from typing import Any, Literal
-
-import lightning.pytorch as pl
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from awlab.data.sampling import steps_per_epoch
 from awlab.spec.training import Training
-from awlab.train.optimizer import build_optimizer, build_schedule, parameter_groups
+from awlab.train.module import TrainingModule
 from awlab.train.tally import Tally
 
-Split = Literal["train", "val", "test"]
 
-
-class ClassificationModule(pl.LightningModule):
+class ClassificationModule(TrainingModule):
     """Trains a network on labelled images.
 
     Args:
@@ -35,18 +28,16 @@ class ClassificationModule(pl.LightningModule):
         train_size: int,
         channels_last: bool = False,
     ) -> None:
-        super().__init__()
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self.memory_format)
-        self.training_spec = training
-        self.train_size = train_size
-        smoothing = training.label_smoothing
-        self.tallies = nn.ModuleDict(
-            {
-                "train_": Tally(num_classes, smoothing),  # nn.Module has a method named train.
-                "val_": Tally(num_classes),
-                "test_": Tally(num_classes),
-            }
+        super().__init__(
+            network,
+            training,
+            train_size=train_size,
+            tallies={
+                "train": Tally(num_classes, training.label_smoothing),
+                "val": Tally(num_classes),
+                "test": Tally(num_classes),
+            },
+            channels_last=channels_last,
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -67,44 +58,3 @@ class ClassificationModule(pl.LightningModule):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         self.tally("test").update(self(images), labels)
-
-    def configure_optimizers(self) -> Any:
-        spec = self.training_spec
-        optimizer = build_optimizer(spec.optimizer, parameter_groups(self, spec.optimizer))
-        # Not trainer.estimated_stepping_batches: it would begin to read data before a checkpoint
-        # has said from where.
-        schedule = build_schedule(
-            spec.schedule,
-            optimizer,
-            steps_per_epoch=steps_per_epoch(self.train_size, spec.batch_size),
-            epochs=spec.epochs,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def tally(self, split: Split) -> Tally:
-        """The counts of a split."""
-        tally = self.tallies[f"{split}_"]
-        assert isinstance(tally, Tally)
-        return tally
-
-    def take_metrics(self, split: Split) -> dict[str, float]:
-        """The metrics of a split over all ranks, by full name; counting begins anew.
-
-        Every rank must ask.
-        """
-        tally = self.tally(split)
-        metrics = {f"{split}/{name}": value.item() for name, value in tally.compute().items()}
-        tally.reset()
-        return metrics
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_tally"] = self.tally("train").totals()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        tally = self.tally("train")
-        tally.reset()
-        if self.global_rank == 0:  # The sums are those of all ranks.
-            tally.sums += checkpoint["train_tally"].to(tally.sums)

@@ -146,3 +146,16 @@ def test_the_best_epoch_is_the_first_of_the_lowest(tmp_path):
     validations = read_validations(directory)
     assert [validation.epoch for validation in validations] == [0, 1, 2, 3]
     assert best_of(validations) == Epoch(1, {"val/loss": 1.0, "val/top1_error": 20.0})
+
+
+def test_the_best_epoch_of_a_detector_is_the_first_of_the_highest(tmp_path):
+    directory = directory_with(
+        tmp_path,
+        *(
+            row(attempt=1, epoch=epoch, step=epoch * 10, **{"val/map": precision})
+            for epoch, precision in enumerate([10.0, 30.0, 20.0, 30.0])
+        ),
+    )
+    validations = read_validations(directory)
+    assert len(validations) == 4
+    assert best_of(validations) == Epoch(1, {"val/map": 30.0})

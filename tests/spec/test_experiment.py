@@ -220,3 +220,21 @@ def test_a_paper_row_needs_a_source():
     assert Paper(source="Table 1").gmacs is None
     with pytest.raises(SpecError, match=r"paper.source: is missing"):
         parse(Experiment, {**BASE, "paper": {"top1_error": 1}})
+
+
+def test_the_network_and_the_data_are_of_one_task():
+    scenes, detector = {"kind": "digit_scenes"}, {"kind": "faster_rcnn"}
+    assert parse(Experiment, {**BASE, "model": detector, "data": scenes}).data.task == "detection"
+    message = "model aa_wide_resnet is for classification, data digit_scenes are for detection; "
+    with pytest.raises(SpecError, match=f"{message}models for detection are faster_rcnn, ssd300"):
+        parse(Experiment, {**BASE, "data": scenes})
+    message = "model faster_rcnn is for detection, data cifar100 are for classification; models "
+    with pytest.raises(SpecError, match=f"{message}for classification are aa_wide_resnet, "):
+        parse(Experiment, {**BASE, "model": detector})
+
+
+def test_detectors_have_no_labels_to_smooth():
+    training = {**BASE["training"], "label_smoothing": 0.1}
+    nodes = {"model": {"kind": "ssd300"}, "data": {"kind": "digit_scenes"}, "training": training}
+    with pytest.raises(SpecError, match=r"label_smoothing \(=0.1\) would be ignored: detectors"):
+        parse(Experiment, {**BASE, **nodes})

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from awlab.train.tally import Tally
+from awlab.train.tally import MOST_LOSSES, LossTally, Tally
 
 LOGITS = torch.tensor(
     [
@@ -64,3 +64,30 @@ def test_totals_are_sums():
     loss, top1, top5, images = tally.totals().tolist()
     assert loss == pytest.approx(4 * F.cross_entropy(LOGITS, LABELS).item())
     assert (top1, top5, images) == (2, 1, 4)
+
+
+def losses(classifier, boxes):
+    return {"loss_classifier": torch.tensor(classifier), "bbox_regression": torch.tensor(boxes)}
+
+
+def test_losses_are_means_over_images_and_the_loss_is_their_sum():
+    tally = LossTally()
+    tally.update(losses(1.0, 2.0), images=1)
+    tally.update(losses(2.0, 6.0), images=3)
+    metrics = {name: value.item() for name, value in tally.compute().items()}
+    assert metrics == {"loss": 6.75, "loss_classifier": 1.75, "loss_bbox_regression": 5.0}
+
+
+def test_losses_that_were_counted_before_are_told_apart_again():
+    tally, resumed = LossTally(), LossTally()
+    tally.update(losses(1.0, 2.0), images=1)
+    resumed.sums += tally.totals()
+    for each in (tally, resumed):
+        each.update(losses(2.0, 6.0), images=3)
+    assert resumed.compute() == tally.compute()
+
+
+def test_losses_are_not_without_end():
+    many = {str(number): torch.tensor(1.0) for number in range(MOST_LOSSES + 1)}
+    with pytest.raises(ValueError, match=r"has 9 losses \(0, 1, .*at most 8 are told apart"):
+        LossTally().update(many, images=1)
