@@ -36,6 +36,9 @@ EXTRA_PARAMETERS = {  # paper facts: over plain ResNet50, counted layer by layer
         "r=8,r_c1=C1": 322_864,
         "r=16,r_c1=C1": 165_208,
         "r=32,r_c1=C1": 86_380,
+        "r=16,r_c1=half": 251_352,
+        "r=16,r_c1=quarter": 423_640,
+        "r=16,r_c1=eighth": 768_216,
     },
     "stages": {"none": 0, "1": 1_944, "2": 9_280, "3": 52_416, "4": 101_568, "all": 165_208},
 }

@@ -49,9 +49,10 @@ class AWConv2d(nn.Conv2d):
         device: Of parameters and buffers.
         dtype: Of parameters and buffers.
         expand: Dims of A (n, c2, c1, h, w) along which blocks of this many neighbours share one
-            attention value (Eq. 8); "full" is the whole dim. With "n", samples share the mean map
-            of their block in training, and evaluation uses `running_maps`, the exponential average
-            (momentum 0.1) of the batches' mean maps, so that it does not depend on the batch.
+            attention value (Eq. 8); "1/4" is a quarter of the dim (any 1/k that divides it), and
+            "full" the whole dim. With "n", samples share the mean map of their block in training,
+            and evaluation uses `running_maps`, the exponential average (momentum 0.1) of the
+            batches' mean maps, so that it does not depend on the batch.
         f2: "residual" for AK = K + A * K (Eq. 6), "product" for AK = A * K.
         reduction: r: the bottleneck of F1 has max(out_channels // r, min_hidden) channels.
         min_hidden: Fewest channels of the bottleneck of F1.

@@ -1,13 +1,29 @@
 """What may replace a convolution."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from awlab.spec.base import Family
 
 Dim = Literal["n", "c2", "c1", "h", "w"]
 """A dimension of the attention maps A: (N, C2, C1, h, w)."""
+
+FRACTION = r"^1/([2-9]|[1-9][0-9]+)$"
+
+
+def _as_fraction(text: str) -> str:
+    if not re.fullmatch(FRACTION, text):
+        raise PydanticCustomError("fraction", "Input should be a fraction of the dim such as '1/4'")
+    return text
+
+
+Fraction = Annotated[
+    str, AfterValidator(_as_fraction), Field(json_schema_extra={"pattern": FRACTION})
+]
+"""Of a dim: `1/4` is a quarter of it."""
 
 
 class Conv(Family):
@@ -18,9 +34,10 @@ class AWConvolution(Conv):
     """AW-convolution: attention maps in the shape of the weights (Zhu et al., Eqs. 4-8)."""
 
     kind: Literal["aw"] = "aw"
-    expand: dict[Dim, int | Literal["full"]] = Field(default={"c1": "full"})
-    """Dims along which blocks of this many neighbours share one attention value (Eq. 8);
-    `full` is the whole dim. `{c1: full}` is the paper's, `{}` shares nothing."""
+    expand: dict[Dim, int | Literal["full"] | Fraction] = Field(default={"c1": "full"})
+    """Dims along which blocks of this many neighbours share one attention value (Eq. 8); `1/4` is
+    a quarter of the dim, whatever its size in a layer, and `full` the whole dim. `{c1: full}` is
+    the paper's, `{}` shares nothing."""
     f2: Literal["residual", "product"] = "residual"
     """F2: `residual` is K + A*K (Eq. 6), `product` is A*K."""
     reduction: int = Field(default=16, ge=1)

@@ -42,7 +42,20 @@ def test_counts_what_differs():
     }
 
 
-@pytest.mark.parametrize("ratio", [1, 2, 3, 6, "full"])
+def test_a_fraction_shares_as_many_of_any_size():
+    assert shared_sizes({"n": "1/2", "c1": "1/4", "w": "1/1"}, SIZES) == {
+        "n": 2,
+        "c2": 6,
+        "c1": 4,
+        "h": 2,
+        "w": 1,
+    }
+    for size in (4, 64):
+        assert shared_sizes({"c1": "1/4"}, {"c1": size}) == {"c1": 4}
+        assert shared_sizes({"c1": size // 4}, {"c1": size}) == {"c1": 4}
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 3, 6, "full", "1/1", "1/2", "1/3", "1/6"])
 def test_accepts_divisors(ratio):
     check_ratio("c2", ratio, 6)
 
@@ -52,10 +65,25 @@ def test_accepts_divisors(ratio):
     [
         ("c3", 2, "expand has the unknown dim 'c3'; expected some of n, c2, c1, h, w"),
         ("c2", 4, r"expand ratio of c2 \(=4\) must divide its size \(=6\); allowed: 1, 2, 3, 6 or"),
-        ("c2", 0, r"expand ratio of c2 \(=0\) must be a positive integer or 'full'"),
-        ("h", "all", r"expand ratio of h \(='all'\) must be a positive integer or 'full'"),
-        ("h", True, r"expand ratio of h \(=True\) must be a positive integer or 'full'"),
-        ("w", 1.5, r"expand ratio of w \(=1.5\) must be a positive integer or 'full'"),
+        ("c2", 0, r"expand ratio of c2 \(=0\) must be a positive integer, a fraction such as"),
+        ("h", "all", r"expand ratio of h \(='all'\) must be a positive integer, a fract"),
+        ("h", True, r"expand ratio of h \(=True\) must be a positive integer, a fract"),
+        (
+            "c1",
+            "1/4",
+            r"c1 \(=1/4\) must divide its size \(=6\); allowed: 1/1, 1/2, 1/3, 1/6 or 'f",
+        ),
+        (
+            "c1",
+            "2/3",
+            r"c1 \(='2/3'\) must be a positive integer, a fraction such as '1/4', or 'fu",
+        ),
+        (
+            "c1",
+            "1/0",
+            r"c1 \(='1/0'\) must be a positive integer, a fraction such as '1/4', or 'fu",
+        ),
+        ("w", 1.5, r"expand ratio of w \(=1.5\) must be a positive integer, a fract"),
     ],
 )
 def test_refuses_other_ratios(dim, ratio, message):

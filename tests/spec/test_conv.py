@@ -26,5 +26,17 @@ def test_a_ratio_that_shares_nothing_is_refused(ratio):
 def test_other_dims_and_ratios_are_refused():
     with pytest.raises(SpecError, match=r"expand\.d: must be 'n', 'c2', 'c1', 'h' or 'w', not 'd'"):
         parse(Conv, {"kind": "aw", "expand": {"d": 2}})
-    with pytest.raises(SpecError, match=r"expand\.h: must be an integer or 'full', not 'half'"):
-        parse(Conv, {"kind": "aw", "expand": {"h": "half"}})
+
+
+def test_a_ratio_may_be_a_fraction_of_the_dim():
+    conv = parse(Conv, {"kind": "aw", "expand": {"c1": "1/4"}})
+    assert conv == AWConvolution(expand={"c1": "1/4"})
+
+
+@pytest.mark.parametrize("ratio", ["half", "1/1", "1/0", "2/4", "1/04", " 1/2", "1/2 "])
+def test_other_texts_are_no_ratio(ratio):
+    message = (
+        r"expand\.h: must be an integer or 'full' or a fraction of the dim such as '1/4', not '"
+    )
+    with pytest.raises(SpecError, match=message):
+        parse(Conv, {"kind": "aw", "expand": {"h": ratio}})
