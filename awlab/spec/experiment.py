@@ -85,9 +85,13 @@ class Experiment(Spec):
     def id(self) -> str:
         """Ten hexadecimal digits: equal for two experiments exactly when they mean the same run.
 
-        All fields with their defaults are hashed, except `name`, `plugins`, `paper`, `runtime`.
+        All fields with their defaults are hashed, except `name`, `plugins`, `paper`, `runtime`; of
+        a file of weights the content, and not the name.
         """
         meaning = self.model_dump(mode="json", exclude=set(NOT_IDENTITY))
+        del meaning["model"]["weights"]
+        if self.model.weights is not None:
+            meaning["model"]["weights"] = self.model.weights.meaning
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -1,6 +1,6 @@
 """Networks."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,6 +8,7 @@ from awlab.spec.attention import Attention
 from awlab.spec.base import Family, Spec
 from awlab.spec.conv import AWConvolution, Conv
 from awlab.spec.metrics import Task
+from awlab.spec.weights import Weights
 
 Stages = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
 
@@ -16,6 +17,19 @@ class Model(Family):
     """A network."""
 
     task: ClassVar[Task] = "classification"
+
+    weights: Weights | None = None
+    """What it begins with; `null` is random weights, drawn under the seed."""
+
+    @property
+    def structure(self) -> Self:
+        """The same network without what it begins with, for weights that follow."""
+        return self.model_copy(update={"weights": None})
+
+    @property
+    def beginning(self) -> dict[str, Any]:
+        """What decides initial weights beside the seed and the structure."""
+        return {"weights": None if self.weights is None else self.weights.meaning}
 
 
 def _check_stages(stages: tuple[int, ...], last: int) -> tuple[int, ...]:

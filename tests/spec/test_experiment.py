@@ -38,6 +38,7 @@ BASE = {
 }
 OTHER = {
     "model.kind": None,
+    "model.weights": {"file": "resnet.pt", "sha256": 64 * "0"},
     "model.depth": 16,
     "model.width": 20,
     "model.dropout": 0.2,

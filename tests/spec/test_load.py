@@ -181,8 +181,8 @@ def test_a_dump_is_readable(file):
         "plugins: []",
         "model:",
         "  kind: aa_wide_resnet",
+        "  weights: null",
         "  depth: 10",
-        "  width: 10",
     ]
     assert "    milestones: [60, 120]" in lines
 
