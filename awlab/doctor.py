@@ -11,7 +11,11 @@ from typing import Literal
 
 Verdict = Literal["ok", "note", "problem"]
 
-EXTRAS = {"demo": ("skimage", "sklearn"), "test": ("pytest", "captum", "timm", "hypothesis")}
+EXTRAS = {
+    "demo": ("skimage", "sklearn"),
+    "det": ("faster_coco_eval",),
+    "test": ("pytest", "captum", "timm", "hypothesis", "pycocotools"),
+}
 LOW_DISK_GB = 5
 
 

@@ -112,3 +112,14 @@ def chosen(one: Target, which: Tensor) -> Target:
         "area": one["area"][which],
         "iscrowd": one["iscrowd"][which],
     }
+
+
+class Prediction(TypedDict):
+    """What a detector finds in one image, as torchvision's detectors and torchmetrics say it."""
+
+    boxes: Tensor
+    """Corners x1, y1, x2, y2 in pixels of that image, float32, shape (K, 4)."""
+    labels: Tensor
+    """1 ... classes, int64, shape (K,)."""
+    scores: Tensor
+    """Confidence in [0, 1], shape (K,)."""

@@ -31,10 +31,13 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "map": Measure("AP", "max"),
         "map_50": Measure("AP50", "max"),
         "map_75": Measure("AP75", "max"),
+        "map_50_voc07": Measure("VOC2007 mAP", "max"),
+        "map_50_voc12": Measure("VOC2012 mAP", "max"),
     }
 )
 """By name without the split, as in `test/map`. AP is COCO's: the mean over ten overlaps from 0.50
-to 0.95; AP50 and AP75 are those at one overlap."""
+to 0.95; AP50 and AP75 are those at one overlap. VOC's are at an overlap of 0.50, with the rules of
+the challenges of 2007 (eleven recalls) and of 2012 (the area under the curve)."""
 DECIDING: Mapping[Task, str] = MappingProxyType(
     {"classification": "top1_error", "detection": "map"}
 )
