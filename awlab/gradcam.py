@@ -110,17 +110,23 @@ def list_layers(model: nn.Module, x_NCHW: Tensor) -> dict[str, tuple[int, int, i
 def default_layer(model: nn.Module, x_NCHW: Tensor) -> str:
     """Name the last module that yields maps of 2x2 or more for images of that size.
 
+    What is inside of a convolution, as the attention branch of an AW-convolution is, sees no maps
+    of the image and is left out.
+
     Raises:
         ValueError: When there is none.
     """
-    layers = list_layers(model, x_NCHW)
+    insides = tuple(
+        f"{name}." for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
+    )
+    layers = [name for name in list_layers(model, x_NCHW) if not name.startswith(insides)]
     if not layers:
         height, width = x_NCHW.shape[2:]
         raise ValueError(
             f"no layer of {type(model).__name__} yields maps of 2x2 or more for images of "
             f"{height}x{width}: there is nothing for Grad-CAM to look at"
         )
-    return list(layers)[-1]
+    return layers[-1]
 
 
 @contextmanager

@@ -148,6 +148,13 @@ def test_default_layer_needs_maps(net, images):
         default_layer(net, images[..., :1, :1])
 
 
+def test_the_attention_branch_of_a_convolution_is_no_default_layer():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), AWConv2d(4, 4, 3, padding=1, stride=2))
+    images = torch.randn(2, 3, 8, 8)  # the second layer yields 1x1, its attention 3x3
+    assert list(list_layers(net, images))[-1] == "1.attention"
+    assert default_layer(net, images) == "0"
+
+
 def test_misspelt_layer(net):
     with pytest.raises(
         ValueError, match=r"no layer 'stagee' in Net; did you mean 'stage' or 'stem'\?"

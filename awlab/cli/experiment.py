@@ -67,7 +67,10 @@ def evaluate(
 
 @app.command(rich_help_panel=PANEL)
 def gradcam(
-    run_folder: RunFolder,
+    target: Annotated[
+        Path, typer.Argument(metavar="RUN|ABLATION", help="A run directory, or a study's file.")
+    ],
+    overrides: Overrides = None,
     *,
     images: Annotated[
         Path | None, typer.Option(help="Folder of images to explain, in place of test images.")
@@ -75,17 +78,50 @@ def gradcam(
     layer: Annotated[
         str | None, typer.Option(help="Dotted name of the layer; the last with maps if left out.")
     ] = None,
-    weights: Weights = "last",
+    weights: Annotated[
+        Literal["last", "best"] | None,
+        typer.Option(help="Of which epoch; those that were tested if left out."),
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show where the network of a run looks: a picture per image and a contact sheet."""
+    """Show where the network of a run looks, or those of all cells of a study side by side."""
+    if target.is_file():
+        return _gradcam_study(target, overrides, images, layer, weights, as_json=as_json)
+    if overrides:
+        raise end(BAD_INPUT, f"{overrides[0]}: only the file of a study can be changed, not a run")
     from awlab.train.explain import explain_run
 
-    sheet, explanations = explain_run(run_folder, images=images, layer=layer, weights=weights)
+    sheet, explanations = explain_run(target, images=images, layer=layer, weights=weights)
     if as_json:
         print_json({"contact_sheet": str(sheet), "images": [e.to_dict() for e in explanations]})
     else:
         typer.echo(f"{len(explanations)} images explained: {sheet}")
+    return None
+
+
+def _gradcam_study(
+    file: Path,
+    overrides: list[str] | None,
+    images: Path | None,
+    layer: str | None,
+    weights: Literal["last", "best"] | None,
+    *,
+    as_json: bool,
+) -> None:
+    from awlab.cli.study import read_plan
+    from awlab.plan.networks import merge_equal, recall
+
+    study = read_plan(file, overrides)
+    merged = merge_equal(study, recall(study))
+    from awlab.train.explain_study import explain_study
+
+    found = explain_study(merged, images=images, layer=layer, weights=weights)
+    if as_json:
+        return print_json(found.to_json())
+    for cell, reason in found.lost.items():
+        typer.secho(f"not shown: {cell}: {reason}", fg="yellow", err=True)
+    count = len(found.wall.cells)
+    return typer.echo(f"{count} cell{'' if count == 1 else 's'} explained: {found.picture}")
 
 
 @app.command(rich_help_panel=PANEL)

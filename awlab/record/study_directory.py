@@ -19,6 +19,10 @@ class StudyDirectory:
         self.networks = self.path / "networks.json"
         self.managers = self.path / "managers"
         self.report = self.path / "report"
+        self.slurm = self.path / "slurm"
+        self.gradcam = self.path / "gradcam"
+        self.wandb = self.path / "wandb"
+        self.dashboard = self.path / "dashboard.json"
 
     @classmethod
     def of(cls, ablation: Ablation) -> "StudyDirectory":

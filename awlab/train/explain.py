@@ -11,6 +11,7 @@ from awlab.data.augmentation import Normalize
 from awlab.data.classification import ClassificationData
 from awlab.data.loose_images import read_folder
 from awlab.spec.errors import InputError
+from awlab.train.attention import write_attention
 from awlab.train.explanation import SHEET, Explanation, Subjects, write_explanations
 from awlab.train.trained import TrainedRun, Weights
 
@@ -31,25 +32,28 @@ def explain(
         network: Maps images to logits.
         data: Has the test images.
         directory: Below a run directory; takes two pictures per image, a contact sheet and a list,
-            in place of those of before.
+            and what the attention of AW-convolutions does, in place of those of before.
         indices: Positions in the test set; `spread` chooses good ones.
         layer: Dotted name of the layer to look at; by default the last one that yields maps.
 
     Raises:
         ValueError: When there is no such layer, or it yields no maps.
     """
-    return write_explanations(
-        network,
-        _test_images(data, indices),
-        data.class_names,
-        directory,
-        layer=layer,
-        title=directory.absolute().parent.name,
+    title = directory.absolute().parent.name
+    subjects = _test_images(data, indices)
+    found = write_explanations(
+        network, subjects, data.class_names, directory, layer=layer, title=title
     )
+    write_attention(network, data, directory, title=title)
+    return found
 
 
 def explain_run(
-    folder: Path, *, images: Path | None = None, layer: str | None = None, weights: Weights = "last"
+    folder: Path,
+    *,
+    images: Path | None = None,
+    layer: str | None = None,
+    weights: Weights | None = None,
 ) -> tuple[Path, list[Explanation]]:
     """Explain what the network of a run predicts.
 
@@ -60,7 +64,7 @@ def explain_run(
         folder: The run directory.
         images: A folder of images; by default the test images that the run explains.
         layer: As for `explain`.
-        weights: Of which epoch.
+        weights: Of which epoch; by default those that were tested.
 
     Returns:
         The contact sheet and what is on it.
@@ -69,6 +73,7 @@ def explain_run(
         InputError: When there is no such run, layer or image, or an image cannot be read.
     """
     run = TrainedRun.read(folder)
+    weights = weights or run.experiment.training.test_weights
     network = run.network(weights)
     data = run.data()
     try:
@@ -82,6 +87,8 @@ def explain_run(
         explanations = write_explanations(
             network, subjects, data.class_names, directory, layer=layer, title=title
         )
+        if images is None:
+            write_attention(network, data, directory, title=title)
     except ValueError as error:
         raise InputError(str(error)) from error
     return directory / SHEET, explanations

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from awlab.contact_sheet import Pair, contact_sheet
+from awlab.faithfulness import faithfulness
 from awlab.gradcam import GradCAM, default_layer, evaluating
 from awlab.pictures import overlay, picture
 from awlab.record.run_directory import write_atomically
@@ -55,6 +56,9 @@ class Explanation:
         prediction: Name of the predicted class.
         truth: Name of the true class; None where it is not known.
         confidence: Probability of the predicted class.
+        drop: How faithful the evidence is, as in `awlab.faithfulness.Faithfulness`.
+        deletion: Likewise.
+        insertion: Likewise.
     """
 
     source: int | str
@@ -63,6 +67,9 @@ class Explanation:
     prediction: str
     truth: str | None
     confidence: float
+    drop: float
+    deletion: float
+    insertion: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -92,35 +99,51 @@ def write_explanations(
     pairs = [
         Pair(
             image=picture(pixels),
-            overlay=overlay(pixels, cam.numpy()),
-            prediction=class_names[predicted],
+            overlay=overlay(pixels, look.cam.numpy()),
+            prediction=class_names[look.predicted],
             truth=truth,
-            confidence=confidence,
+            confidence=look.confidence,
         )
-        for pixels, truth, (predicted, confidence, cam) in zip(
+        for pixels, truth, look in zip(
             np.asarray(subjects.pixels), subjects.truths, looks, strict=True
         )
     ]
     subtitle = _subtitle(layer, subjects.what, pairs)
     contact_sheet(pairs[:MOST_ON_SHEET], title=title, subtitle=subtitle).save(directory / SHEET)
     explanations = [
-        _save(pair, source, directory, number)
-        for number, (pair, source) in enumerate(zip(pairs, subjects.sources, strict=True))
+        _save(pair, look, source, directory / f"{number:03d}")
+        for number, (pair, look, source) in enumerate(
+            zip(pairs, looks, subjects.sources, strict=True)
+        )
     ]
     _write_list(explanations, layer, directory / LIST)
     return explanations
 
 
-def _looks(
-    gradcam: GradCAM, inputs: Tensor, device: torch.device
-) -> Iterator[tuple[int, float, Tensor]]:
-    """Predicted class, its probability, and the evidence for it, (H, W), of each image."""
+@dataclass(frozen=True)
+class _Look:
+    """What a network makes of an image; the evidence is (H, W)."""
+
+    predicted: int
+    confidence: float
+    cam: Tensor
+    drop: float
+    deletion: float
+    insertion: float
+
+
+def _looks(gradcam: GradCAM, inputs: Tensor, device: torch.device) -> Iterator[_Look]:
     for some in inputs.split(IMAGES_AT_ONCE):
         images = some.to(device)
         with evaluating(gradcam.model), torch.no_grad():
             confidence, predicted = gradcam.model(images).float().softmax(1).max(1)
-        cams = gradcam(images, predicted).cpu()
-        yield from zip(predicted.tolist(), confidence.tolist(), cams, strict=True)
+        cams = gradcam(images, predicted)
+        measured = faithfulness(gradcam.model, images, cams, predicted)
+        columns = (
+            predicted.tolist(), confidence.tolist(), cams.cpu(),
+            measured.drop.tolist(), measured.deletion.tolist(), measured.insertion.tolist(),
+        )  # fmt: skip
+        yield from (_Look(*row) for row in zip(*columns, strict=True))
 
 
 def _subtitle(layer: str, what: str, pairs: Sequence[Pair]) -> str:
@@ -130,11 +153,14 @@ def _subtitle(layer: str, what: str, pairs: Sequence[Pair]) -> str:
     return text if len(pairs) <= MOST_ON_SHEET else f"{text}; the first {MOST_ON_SHEET} are shown"
 
 
-def _save(pair: Pair, source: int | str, directory: Path, number: int) -> Explanation:
-    image, laid = directory / f"{number:03d}-input.png", directory / f"{number:03d}-overlay.png"
+def _save(pair: Pair, look: _Look, source: int | str, stem: Path) -> Explanation:
+    image, laid = (stem.with_name(f"{stem.name}-{which}.png") for which in ("input", "overlay"))
     pair.image.save(image)
     pair.overlay.save(laid)
-    return Explanation(source, image, laid, pair.prediction, pair.truth, pair.confidence)
+    return Explanation(
+        source, image, laid, pair.prediction, pair.truth, pair.confidence,
+        look.drop, look.deletion, look.insertion,
+    )  # fmt: skip
 
 
 def _write_list(explanations: Sequence[Explanation], layer: str, path: Path) -> None:

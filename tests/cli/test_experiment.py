@@ -24,6 +24,13 @@ data: {kind: digits}
 training: {epochs: 2, batch_size: 128, optimizer: {kind: sgd, lr: 0.1}}
 runtime: {gradcam_images: 2, wandb: disabled, accelerator: cpu}
 """
+TINY_STUDY = """\
+name: tiny_study
+base: tiny.yaml
+axes: {conv: {path: model.conv, values: {plain: null, aw: {kind: aw}}}}
+baseline: plain
+seeds: 1
+"""
 Invoke = Callable[..., tuple[int, str, str]]
 
 
@@ -77,6 +84,14 @@ def test_a_run_from_file_to_pictures(invoke: Invoke) -> None:
     assert len(explained["images"]) == 2
     assert "2 images explained" in invoke("gradcam", str(directory.path))[1]
 
+    Path("study.yaml").write_text(TINY_STUDY)
+    code, out, error = invoke("gradcam", "study.yaml")
+    assert (code, error) == (0, "not shown: aw: no run is finished\n")
+    assert out == "1 cell explained: studies/tiny_study/gradcam/wall.png\n"
+    found = json.loads(invoke("gradcam", "study.yaml", "--layer", "layer2", "--json")[1])
+    assert Path(found["picture"]).name == "wall-layer2.png"
+    assert found["cells"]["plain"]["layer"] == "layer2"
+
     assert json.loads(invoke("list", "--json")[1])[0]["state"] == "finished"
 
 
@@ -95,6 +110,8 @@ def test_a_run_from_file_to_pictures(invoke: Invoke) -> None:
         (["profile", "tiny.yaml", "--paper"], "no `paper`"),
         (["eval", "nowhere"], "nowhere"),
         (["gradcam", "nowhere"], "nowhere"),
+        (["gradcam", "nowhere", "seeds=3"], "only the file of a study can be changed"),
+        (["gradcam", "tiny.yaml"], "tiny.yaml"),
     ],
 )
 def test_bad_input_is_one_error_and_leaves_nothing(

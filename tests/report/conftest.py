@@ -1,7 +1,7 @@
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from awlab.layer_attention import LayerAttention
 from awlab.plan import Plan, Run, plan
 from awlab.record.record import Epoch, Result, write_result
 from awlab.record.run_directory import RunDirectory
@@ -120,7 +121,13 @@ def finish() -> Callable[..., RunDirectory]:
 def explain() -> Callable[..., None]:
     """Leave behind what a run leaves that explained images: a grey input and a red overlay."""
 
-    def leave(run: Run, *entries: dict[str, Any]) -> None:
+    def leave(
+        run: Run,
+        *entries: dict[str, Any],
+        attention: Sequence[LayerAttention] = (),
+        classes: Sequence[str] = ("ant", "bee"),
+        layer: str = "l",
+    ) -> None:
         folder = RunDirectory(run.path).gradcam
         folder.mkdir()
         images = []
@@ -130,7 +137,11 @@ def explain() -> Callable[..., None]:
                 Image.new("RGB", (208, 104), colour).save(folder / name)
             paths = {key: f"/elsewhere/{name}" for key, name in names.items()}
             images.append({"source": k, "truth": "cat", "confidence": 0.5} | paths | entry)
-        (folder / "explanations.json").write_text(json.dumps({"layer": "l", "images": images}))
+        (folder / "explanations.json").write_text(json.dumps({"layer": layer, "images": images}))
+        if attention:
+            layers = [one.to_dict() for one in attention]
+            document = {"images": 4, "classes": list(classes), "layers": layers}
+            (folder / "attention.json").write_text(json.dumps(document))
 
     return leave
 

@@ -1,5 +1,6 @@
 import base64
 import io
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from awlab.plan import Plan
 from awlab.record.run_directory import RunDirectory
 from awlab.report import wall as module
-from awlab.report.wall import SIDE, Wall, wall
+from awlab.report.wall import SIDE, Wall, as_webp, wall
 
 MakePlan = Callable[..., Plan]
 Finish = Callable[..., RunDirectory]
@@ -44,11 +45,34 @@ def test_the_same_images_stand_side_by_side(plan: Plan, explain: Explain) -> Non
     assert said[1] == [("dog", 80.0, False), ("dog", 80.0, False)]
 
 
+def test_maps_are_of_a_layer_and_as_faithful_as_was_measured(plan: Plan, explain: Explain) -> None:
+    measured = [{"drop": d, "deletion": d / 100, "insertion": 0.5} for d in (20.0, 40.0)]
+    explain(plan["residual"].runs[0], *(RIGHT | one for one in measured))
+    explain(plan["product"].runs[0], RIGHT | measured[0], RIGHT)
+    found = read(plan)
+    assert found.layers == {"residual": "l", "product": "l"}
+    assert found.faithful.keys() == {"residual"}, "the other one was not measured on all images"
+    drop = found.faithful["residual"]["drop"]
+    assert (drop.n, drop.mean) == (2, 30.0)
+    assert found.faithful["residual"]["deletion"].mean == pytest.approx(0.3)
+
+
+def test_pictures_that_were_asked_for_lie_below(plan: Plan, explain: Explain) -> None:
+    explain(plan["residual"].runs[0], RIGHT)
+    folder = plan["residual"].runs[0].directory.gradcam
+    shutil.copytree(folder, folder / "layer2")
+    (folder / "explanations.json").unlink()
+    assert wall(plan, CELLS) is None
+    found = wall(plan, CELLS, "layer2")
+    assert found is not None
+    assert found.lines[0].image == folder / "layer2" / "000-input.png"
+
+
 def test_pictures_are_small_and_part_of_the_page(plan: Plan, explain: Explain) -> None:
     explain(plan["residual"].runs[0], RIGHT)
-    line = read(plan).lines[0]
-    assert line.image is not None
-    head, _, data = line.image.partition(",")
+    uri = as_webp(read(plan).lines[0].image)
+    assert uri is not None
+    head, _, data = uri.partition(",")
     assert head == "data:image/webp;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         assert (picture.format, picture.size) == ("WEBP", (SIDE, SIDE // 2))
@@ -81,10 +105,10 @@ def test_a_picture_that_cannot_be_read_is_lost_alone(plan: Plan, explain: Explai
     (folder / "000-overlay.png").write_text("no picture")
     (folder / "001-input.png").write_bytes((folder / "001-input.png").read_bytes()[:90])
     first, second = read(plan).lines
-    assert (first.image, first.pictures[0] and first.pictures[0].overlay) == (None, None)
-    assert second.image is None
+    assert first.pictures[0] is not None
     assert second.pictures[0] is not None
-    assert second.pictures[0].overlay is not None
+    files = [first.image, first.pictures[0].overlay, second.image, second.pictures[0].overlay]
+    assert [as_webp(file) is None for file in files] == [True, True, True, False]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"images": 7}', '{"images": [{"source": 1}]}', "\x00"])

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from awlab.faithfulness import faithfulness
 from awlab.gradcam import GradCAM
 from awlab.pictures import overlay
 from awlab.train import explanation
@@ -53,6 +54,16 @@ def test_each_image_is_explained_for_what_is_predicted(network, subjects, tmp_pa
     assert [one.prediction == one.truth for one in found] == [True] * 4 + [False]
 
 
+def test_how_faithful_each_map_is_stands_beside_it(network, subjects, tmp_path):
+    found = write(network, subjects, tmp_path / "gradcam")
+    classes = network(subjects.inputs).argmax(1)
+    cams = GradCAM(network, "1")(subjects.inputs, classes)
+    expected = faithfulness(network, subjects.inputs, cams, classes)
+    for name in ("drop", "deletion", "insertion"):
+        said = [getattr(one, name) for one in found]
+        assert said == pytest.approx(getattr(expected, name).tolist(), abs=1e-4)
+
+
 def test_files(network, subjects, tmp_path):
     found = write(network, subjects, tmp_path / "run" / "gradcam")
     names = [f"00{k}-{which}.png" for k in range(5) for which in ("input", "overlay")]
@@ -67,6 +78,9 @@ def test_files(network, subjects, tmp_path):
         "prediction": found[4].prediction,
         "truth": found[4].truth,
         "confidence": found[4].confidence,
+        "drop": found[4].drop,
+        "deletion": found[4].deletion,
+        "insertion": found[4].insertion,
     }
     assert found[4].to_dict()["image"] == str(tmp_path / "run" / "gradcam" / "004-input.png")
 

@@ -54,7 +54,7 @@ def explanations(folder):
         Image.new("RGB", (8, 8), (k, 0, 0)).save(image)
         Image.new("RGB", (8, 8), (k, 9, 0)).save(overlay)
         truth = None if k == 2 else "two"
-        found.append(Explanation(k, image, overlay, prediction="two", truth=truth, confidence=0.5))
+        found.append(Explanation(k, image, overlay, "two", truth, 0.5, 30.0, 0.25, 0.75))
     Image.new("RGB", (8, 8)).save(folder / SHEET)
     return found
 

@@ -11,8 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from awlab.layer_attention import SOURCES
 from awlab.plan import Plan
 from awlab.report import wording
+from awlab.report.attention import attention, class_picture
 from awlab.report.curves import Curves, curves
 from awlab.report.grid import grid
 from awlab.report.headline import headline, metric_in_words
@@ -20,7 +22,7 @@ from awlab.report.page import sections
 from awlab.report.provenance import provenance
 from awlab.report.records import document
 from awlab.report.results import Results
-from awlab.report.wall import wall
+from awlab.report.wall import as_webp, wall
 
 STYLES = ("style/base.css", "style/figures.css", "style/print.css", "uplot/uPlot.min.css")
 SCRIPTS = (
@@ -41,6 +43,7 @@ def render(plan: Plan, results: Results) -> str:
     """
     drawn = curves(plan, [cell.name for cell in results.comparison.cells])
     origin = provenance(plan)
+    pictures = wall(plan, [cell.name for cell in results.comparison.cells])
     style, script = _join(STYLES), _join(SCRIPTS)
     return (
         _environment()
@@ -57,7 +60,8 @@ def render(plan: Plan, results: Results) -> str:
             costs=sections.costs(results),
             effects=sections.effects(plan, results),
             curves=drawn,
-            wall=wall(plan, [cell.name for cell in results.comparison.cells]),
+            wall=pictures,
+            attention=attention(plan, pictures.cells) if pictures else None,
             provenance=origin,
             policy=_policy(style, script),
             style=Markup(style),
@@ -75,7 +79,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = _duration
+    environment.filters |= {
+        "duration": _duration,
+        "webp": as_webp,
+        "class_picture": class_picture,
+    }
+    environment.globals["sources"] = SOURCES
     return environment
 
 

@@ -14,6 +14,7 @@ from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import collect
 from awlab.report.page import render
 from awlab.report.results import CellFacts
+from tests.test_layer_attention import LAYER
 
 MakePlan = Callable[..., Plan]
 Finish = Callable[..., RunDirectory]
@@ -67,7 +68,9 @@ def page(make_plan: MakePlan, finish: Finish, explain: Explain) -> Page:
     for k, cell in enumerate(make_plan(**changes).cells):
         for run in cell.runs:
             finish(run, 10 + k + 0.1 * run.seed, parameters=1000 + k, gmacs=0.1 * (1 + k))
-        explain(cell.runs[0], {"prediction": "cat"}, {"prediction": "dog"})
+        faithful = {"drop": 30.0 + k, "deletion": 0.25, "insertion": 0.5}
+        images = ({"prediction": name} | faithful for name in ("cat", "dog"))
+        explain(cell.runs[0], *images, attention=[LAYER])
     plan = make_plan(**changes)
     return Page(render(plan, collect(plan)))
 
@@ -80,9 +83,33 @@ def test_a_full_study_has_every_section(page: Page) -> None:
         "costs",
         "effects",
         "gradcam",
+        "attention",
         "plan",
         "provenance",
     ]
+
+
+def test_how_faithful_maps_are_stands_below_them(page: Page) -> None:
+    cells = page.texts["td"]
+    assert [text for text in cells if text in {"30 ", "31 ", "32 ", "33 "}] == [
+        "30 ",
+        "31 ",
+        "32 ",
+        "33 ",
+    ]
+    captions = " ".join(page.texts["p"])
+    assert "Grad-CAM at l: " in captions
+    assert "over the 2 images that each network explained" in captions
+
+
+def test_attention_is_shown_layer_by_layer(page: Page) -> None:
+    assert page.texts["summary"][0] == f"residual {DOT} 8 "
+    small = " ".join(page.texts["small"])
+    assert "8 C1 share one: 144 values for 1,152 weights" in small
+    assert "along C2, up to 0.1 from the mean; the class explains 20 %" in small
+    assert "C2 50 %" in small
+    shares = [value or "" for name, value in page.attributes if name == "aria-label"]
+    assert "image 10 %, C2 50 %, C1 0 %, tap 10 %, combinations 30 %" in shares
 
 
 def test_the_verdict_comes_first(page: Page) -> None:
@@ -96,6 +123,7 @@ def test_the_verdict_comes_first(page: Page) -> None:
 def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
     links = [value or "" for name, value in page.attributes if name in {"src", "href", "srcset"}]
     assert len([link for link in links if link.startswith("data:image/webp;base64,")]) == 10
+    assert len([link for link in links if link.startswith("data:image/png;base64,")]) == 4
     others = [link for link in links if not link.startswith("data:")]
     assert others == ["https://github.com/leeoniya/uPlot"], "a link to follow, not to load"
 
@@ -159,7 +187,9 @@ def test_names_are_text_and_nothing_more(
         environment = json.loads(directory.environment.read_text())
         environment["attempts"][0] |= {"command": [text], "devices": [text], "platform": text}
         directory.environment.write_text(json.dumps(environment))
-        explain(run, {"prediction": text, "truth": text, "source": text})
+        layer = replace(LAYER, layer=text, sizes={text: 2}, distinct={text: 1}, followed=text)
+        entry = {"prediction": text, "truth": text, "source": text}
+        explain(run, entry, attention=[layer], classes=[text], layer=text)
     plan = make_plan(**changes)
     results = collect(plan)
     names = dict.fromkeys(["a", "b"], CellFacts(1))
