@@ -80,18 +80,23 @@ def cancel(ablation: AblationFile, overrides: Overrides = None) -> None:
 
     Twice ends it at once, like Ctrl-C.
     """
+    from awlab.execute import slurm
     from awlab.execute.presence import ask_to_end, workers
     from awlab.record.study_directory import StudyDirectory
 
     study = StudyDirectory.of(read_plan(ablation, overrides).ablation)
+    arrays = slurm.cancel(study)
+    for job in arrays:
+        typer.echo(f"Slurm job {job} ends when its runs have written checkpoints")
     found = workers(study)
-    if not found:
+    if not found and not arrays:
         typer.echo(f"nobody is executing {ablation}")
         return
+    elsewhere = "" if arrays else ": cancel it there"
     asked = [worker for worker in found if ask_to_end(worker)]
     for worker in found:
-        there = "" if worker in asked else ": cancel it there"
-        typer.echo(f"{worker}{there or ' ends when its runs have written checkpoints'}")
+        end_ = " ends when its runs have written checkpoints" if worker in asked else elsewhere
+        typer.echo(f"{worker}{end_}")
     while set(asked) & set(workers(study)):
         time.sleep(0.1)
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -20,8 +21,28 @@ class DeadChildError(RuntimeError):
     """The process of a call died before it answered."""
 
 
-class Call:
-    """A call that is being answered.
+class Call(ABC):
+    """A call that is being answered."""
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether there is a result."""
+
+    @abstractmethod
+    def result(self) -> Any:
+        """Wait for what the function returns; raise what it raises.
+
+        Raises:
+            DeadChildError: When its process died.
+        """
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the process, if it lives."""
+
+
+class LocalCall(Call):
+    """A call in a child of this process.
 
     Args:
         target: The function, as `module:name`. What it takes and returns is pickled.
@@ -47,15 +68,9 @@ class Call:
         self.pid = self._process.pid
 
     def done(self) -> bool:
-        """Whether there is a result."""
         return self._answer.poll()
 
     def result(self) -> Any:
-        """Wait for what the function returns; raise what it raises.
-
-        Raises:
-            DeadChildError: When its process died.
-        """
         try:
             value, error = self._answer.recv()
         except EOFError:
@@ -71,7 +86,6 @@ class Call:
         return value
 
     def kill(self) -> None:
-        """End the process, if it lives."""
         if self._process.is_alive():
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -88,13 +102,17 @@ def _answer(
     log: Path,
 ) -> None:
     settle(variables, threads, log)
+    pipe.send(answer(target, arguments))
+
+
+def answer(target: str, arguments: Sequence[Any]) -> tuple[Any, Exception | None]:
+    """Call a function, named as `module:name`; return what it returns, or what it raises."""
     module, _, name = target.partition(":")
     try:
-        answer = (getattr(importlib.import_module(module), name)(*arguments), None)
+        return getattr(importlib.import_module(module), name)(*arguments), None
     except Exception as error:  # noqa: BLE001 raised again where the answer is awaited
         error.add_note(traceback.format_exc())
-        answer = (None, _sendable(error))
-    pipe.send(answer)
+        return None, _sendable(error)
 
 
 def _sendable(error: Exception) -> Exception:

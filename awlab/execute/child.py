@@ -128,15 +128,20 @@ def settle(variables: dict[str, str], threads: int, log: Path) -> None:
     """Make a process that multiprocessing started a child of ours: alone, quiet, mortal."""
     os.setsid()
     die_with_parent(_parent())
-    with log.open("ab") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+    write_into(log)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.environ.clear()
     os.environ.update(variables)
     if "torch" in sys.modules:  # It read OMP_NUM_THREADS in the server, before the fork.
         sys.modules["torch"].set_num_threads(threads)
+
+
+def write_into(log: Path) -> None:
+    """Send what this process and its children print to the end of a file."""
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
 
 
 def _parent() -> int:

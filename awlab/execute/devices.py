@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from awlab.spec.errors import InputError
 
@@ -21,6 +22,28 @@ class Share:
 
     devices: tuple[str, ...]
     threads: int
+
+
+class Lender(Protocol):
+    """Lends devices to one run after the other."""
+
+    @property
+    def capacity(self) -> int:
+        """Runs that are executed at once."""
+        ...
+
+    @property
+    def devices_per_run(self) -> int:
+        """GPUs that a run gets at once; on the CPU, its processes."""
+        ...
+
+    def lend(self) -> Share | None:
+        """Return devices, or None when a run must wait."""
+        ...
+
+    def take_back(self, share: Share) -> None:
+        """Make the devices of an ended run free again."""
+        ...
 
 
 class Devices:
@@ -124,7 +147,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def available_cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """CPU cores that this process may use; of a Slurm allocation, those that it was given."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    given = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(there or 1, int(given) if given.isdigit() else there or 1)

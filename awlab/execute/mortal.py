@@ -5,6 +5,8 @@ import os
 import signal
 from contextlib import suppress
 
+_LIBC = ctypes.CDLL(None)  # Loaded now: between fork and exec nothing may be.
+
 
 def die_with_parent(parent: int) -> None:
     """Ask Linux to kill this process when its parent dies; elsewhere, do nothing.
@@ -14,6 +16,6 @@ def die_with_parent(parent: int) -> None:
     """
     set_death_signal = 1
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+        _LIBC.prctl(set_death_signal, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

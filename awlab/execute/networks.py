@@ -2,7 +2,7 @@
 
 import time
 
-from awlab.execute.call import Call
+from awlab.execute.call import LocalCall
 from awlab.execute.devices import Share, available_cores
 from awlab.execute.stop import StopRequests
 from awlab.plan import Plan
@@ -24,7 +24,7 @@ def build_networks(plan: Plan, stop: StopRequests) -> dict[str, Network]:
         InputError: With every cell whose network cannot be built.
     """
     log = StudyDirectory.of(plan.ablation).log
-    call = Call(TARGET, (plan,), Share((), available_cores()), log, warm=True)
+    call = LocalCall(TARGET, (plan,), Share((), available_cores()), log, warm=True)
     try:
         while not call.done():
             if stop.code:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from awlab.execute.child import Child
-from awlab.execute.devices import Devices, Share
+from awlab.execute.devices import Lender, Share
 from awlab.execute.exit_codes import BAD_INPUT
 from awlab.execute.outcome import OF_THE_RUN, Outcome, failure_of, outcome_of
 from awlab.record.claim import living_holder
@@ -44,7 +44,7 @@ class Ended:
     Attributes:
         experiment: Of the run.
         outcome: How it ended; `CLAIMED` when another process is executing the run.
-        again: Whether the run will be started again.
+        again: Whether the run will be started again, or waited for.
         message: What is wrong, where the files of the run do not say it.
     """
 
@@ -56,7 +56,7 @@ class Ended:
     @property
     def failed(self) -> bool:
         """Whether the run has no result and will not be started again."""
-        return self.outcome is not Outcome.FINISHED and not self.again
+        return self.outcome not in (Outcome.FINISHED, Outcome.CLAIMED) and not self.again
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,14 @@ class Pool:
         retries: How often a run is started again after it was killed, or preempted without
             progress. A preempted run that made progress is always started again.
         fail_fast: End the others when a run fails.
+        waits: For the runs that other processes execute, to take over those that they leave.
     """
 
-    devices: Devices
+    devices: Lender
     start: Start
     retries: int = 2
     fail_fast: bool = False
+    waits: bool = True
     _waiting: deque[Experiment] = field(default_factory=deque[Experiment])
     _running: list[_Attempt] = field(default_factory=list[_Attempt])
     _elsewhere: dict[str, _Elsewhere] = field(default_factory=dict[str, _Elsewhere])
@@ -173,8 +175,9 @@ class Pool:
         return None
 
     def _left_to_others(self, experiment: Experiment, directory: RunDirectory) -> Ended:
-        self._elsewhere[experiment.id] = _Elsewhere(experiment, directory)
-        return Ended(experiment, Outcome.CLAIMED, again=True)
+        if self.waits:
+            self._elsewhere[experiment.id] = _Elsewhere(experiment, directory)
+        return Ended(experiment, Outcome.CLAIMED, again=self.waits)
 
     def _attempt(self, experiment: Experiment, directory: RunDirectory, share: Share) -> _Attempt:
         directory.create(experiment)

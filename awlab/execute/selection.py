@@ -24,6 +24,8 @@ class Selection:
         order: `seeds-first` finishes one cell before the next, `cells-first` one seed of all cells
             before the next seed, so that a study that is stopped early is still balanced.
         again: Which runs that are over are started again: those that failed, or all; None for none.
+        part: `(i, n)`: begin with the i-th of n parts, from 1, then take the others from there, so
+            that n processes that begin together do not reach for the same runs; None for all.
     """
 
     only: Sequence[str] = ()
@@ -31,6 +33,7 @@ class Selection:
     limit: int | None = None
     order: Order = "cells-first"
     again: Again | None = None
+    part: tuple[int, int] | None = None
 
     def of(self, plan: Plan) -> list[Run]:
         """The runs to execute.
@@ -45,7 +48,9 @@ class Selection:
             if cell.name in wanted and cell.same_as is None and cell.excluded is None
         ]
         turns = zip(*by_cell, strict=True) if self.order == "cells-first" else by_cell
-        return [run for run in chain.from_iterable(turns) if self._is_open(run)][: self.limit]
+        runs = [run for run in chain.from_iterable(turns) if self._is_open(run)][: self.limit]
+        first, parts = self.part or (1, 1)
+        return [run for i in range(parts) for run in runs[(first - 1 + i) % parts :: parts]]
 
     def _is_open(self, run: Run) -> bool:
         if self.again == "all" or run.state in ("missing", "interrupted"):

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from awlab.execute.backend import Backend
 from awlab.execute.call import Call, DeadChildError
-from awlab.execute.devices import Devices, Share
+from awlab.execute.devices import Share
 from awlab.execute.outcome import Outcome
 from awlab.execute.stop import StopRequests
 from awlab.plan import Plan, Run
@@ -45,26 +46,26 @@ def untried(plan: Plan, runs: Sequence[Run]) -> list[tuple[Run, ...]]:
 
 
 def try_out(
-    groups: Sequence[tuple[Run, ...]], devices: Devices, log: Path, stop: StopRequests
+    groups: Sequence[tuple[Run, ...]], backend: Backend, log: Path, stop: StopRequests
 ) -> Iterator[Tried]:
     """Train two steps of one run of each group, as many at once as the devices allow.
 
     Args:
         groups: See `untried`.
-        devices: Lent to them; each try takes one of those that a run gets.
+        backend: Where to; each try takes one of the devices that a run gets.
         log: Takes what they print.
         stop: Tells when to end early.
 
     Raises:
         InputError: When an experiment cannot be run as it is.
     """
-    waiting = list(groups)
+    waiting, devices = list(groups), backend.devices
     running: list[tuple[tuple[Run, ...], Share, Call]] = []
     try:
         while (waiting or running) and not stop.code:
             while waiting and (share := devices.lend()):
                 group = waiting.pop(0)
-                running.append((group, share, _begin(group[0].experiment, devices, share, log)))
+                running.append((group, share, _begin(group[0].experiment, backend, share, log)))
             for attempt in [attempt for attempt in running if attempt[2].done()]:
                 running.remove(attempt)
                 group, share, call = attempt
@@ -77,12 +78,15 @@ def try_out(
             call.kill()
 
 
-def _begin(experiment: Experiment, devices: Devices, share: Share, log: Path) -> Call:
+def _begin(experiment: Experiment, backend: Backend, share: Share, log: Path) -> Call:
     accelerator = "gpu" if share.devices else "cpu"
     runtime = experiment.runtime.model_copy(update={"accelerator": accelerator})
-    arguments = (experiment.model_copy(update={"runtime": runtime}), devices.devices_per_run)
+    arguments = (
+        experiment.model_copy(update={"runtime": runtime}),
+        backend.devices.devices_per_run,
+    )
     one = Share(share.devices[:1], share.threads)
-    return Call(TARGET, arguments, one, log, warm=not share.devices)
+    return backend.call(TARGET, arguments, one, log)
 
 
 def _tried(group: tuple[Run, ...], call: Call) -> Tried:

@@ -5,8 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from awlab.execute.child import FreshChild, WarmChild
-from awlab.execute.devices import Devices
+from awlab.execute.backend import Backend
 from awlab.execute.outcome import Outcome, failure_of
 from awlab.execute.pool import Ended, Event, Pool, Started
 from awlab.execute.smoke import try_out, untried
@@ -47,19 +46,20 @@ class Study:
 
     Attributes:
         plan: What there is to do.
-        devices: Lent to the runs. Runs of one CPU process are forked from a server that is warm;
-            those on GPUs and of several processes are fresh interpreters.
+        backend: Where the runs are executed.
         stop: Tells when to end early: no run is begun any more, and those that are being executed
             write a checkpoint.
         retries: See `Pool`.
         fail_fast: See `Pool`.
+        waits: See `Pool`.
     """
 
     plan: Plan
-    devices: Devices
+    backend: Backend
     stop: StopRequests
     retries: int = 1
     fail_fast: bool = False
+    waits: bool = True
 
     def execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
         """Try what nobody has tried, execute runs, and tell how each ended.
@@ -87,7 +87,7 @@ class Study:
         log = StudyDirectory.of(self.plan.ablation).log
         outcomes: dict[str, Outcome] = {}
         view.say(_trying(0, len(groups)))
-        for done, tried in enumerate(try_out(groups, self.devices, log, self.stop), start=1):
+        for done, tried in enumerate(try_out(groups, self.backend, log, self.stop), start=1):
             view.say(_trying(done, len(groups)))
             if tried.failure is not None:
                 outcomes |= _record(tried.runs, tried.failure, tried.story, view)
@@ -96,10 +96,11 @@ class Study:
 
     def _execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
         pool = Pool(
-            self.devices,
-            WarmChild if self.devices.warm else FreshChild,
+            self.backend.devices,
+            self.backend.start,
             retries=self.retries,
             fail_fast=self.fail_fast,
+            waits=self.waits,
         )
         outcomes: dict[str, Outcome] = {}
         if self.stop.code:

@@ -99,7 +99,7 @@ class StudyView:
         began = self._mine.pop(identity, now)
         self._pace.ended(run, now, finished=outcome == "finished")
         progress = progress_of(run, self._metric)
-        failed = not again and outcome not in ("finished", "preempted", "interrupted")
+        failed = not again and outcome not in ("finished", "preempted", "interrupted", "claimed")
         if failed:
             progress = replace(progress, state="failed", failure=outcome)
         self._progress[identity] = progress

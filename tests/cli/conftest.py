@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from awlab.cli import app
-from awlab.execute import networks, study
+from awlab.execute import backend, networks, study
 from awlab.execute.child import Child
 from awlab.execute.devices import Share
 
@@ -99,7 +99,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         def start(arguments: Sequence[str], share: Share, log: Path) -> Script:
             return Script(code, arguments)
 
-        monkeypatch.setattr(study, "WarmChild", start)
+        monkeypatch.setattr(backend, "WarmChild", start)
         monkeypatch.setattr(study, "try_out", lambda *_: iter(()))
         monkeypatch.setattr(networks, "build_networks", lambda *_: {})
 

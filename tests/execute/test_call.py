@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from awlab.execute import child
-from awlab.execute.call import Call, DeadChildError
+from awlab.execute.call import DeadChildError, LocalCall
 from awlab.execute.devices import Share
 from awlab.spec.errors import InputError, Problem, SpecError
 
@@ -39,13 +39,13 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("warm", [False, True])
 def test_the_answer_of_another_process(log: Path, *, warm: bool) -> None:
-    assert Call("called:double", (21,), SHARE, log, warm=warm).result() == (42, True, "3")
+    assert LocalCall("called:double", (21,), SHARE, log, warm=warm).result() == (42, True, "3")
     assert log.read_text() == "doubling\n"
 
 
 def test_an_error_is_raised_here(log: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        Call("called:refuse", ("model",), SHARE, log, warm=True).result()
+        LocalCall("called:refuse", ("model",), SHARE, log, warm=True).result()
     assert caught.value.problems == [Problem("model", "is wrong")]
     assert isinstance(caught.value, InputError)
     assert "called.py" in caught.value.__notes__[0]
@@ -53,7 +53,7 @@ def test_an_error_is_raised_here(log: Path) -> None:
 
 def test_an_error_that_cannot_be_sent_is_told(log: Path) -> None:
     with pytest.raises(RuntimeError, match="Odd: onetwo"):
-        Call("called:fail", (), SHARE, log, warm=True).result()
+        LocalCall("called:fail", (), SHARE, log, warm=True).result()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_an_error_that_cannot_be_sent_is_told(log: Path) -> None:
 @pytest.mark.parametrize("warm", [False, True])
 def test_a_process_that_dies(log: Path, target: str, message: str, *, warm: bool) -> None:
     with pytest.raises(DeadChildError, match=f"the process died: {message}"):
-        Call(target, (), SHARE, log, warm=warm).result()
+        LocalCall(target, (), SHARE, log, warm=warm).result()
 
 
 def test_nobody_has_to_wait(log: Path) -> None:
-    call = Call("called:sleep", (), SHARE, log, warm=True)
+    call = LocalCall("called:sleep", (), SHARE, log, warm=True)
     assert not call.done()
     pid = call.pid
     begin = time.monotonic()

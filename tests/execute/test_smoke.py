@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from awlab.execute import child, smoke
+from awlab.execute.backend import Local
 from awlab.execute.devices import Devices
 from awlab.execute.smoke import Tried, try_out, untried
 from awlab.execute.stop import StopRequests
@@ -39,7 +40,7 @@ def tried(plan: Plan, target: Path, name: str, then: str) -> list[Tried]:
     groups = untried(plan, plan.runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smoke, "TARGET", f"{name}:smoke")
-        found = list(try_out(groups, Devices(cores=1), target / "log.txt", StopRequests()))
+        found = list(try_out(groups, Local(Devices(cores=1)), target / "log.txt", StopRequests()))
     return sorted(found, key=lambda one: one.runs[0].cell)
 
 
@@ -87,7 +88,7 @@ def test_a_request_to_end_kills_what_is_being_tried(
     (target / "sleeps.py").write_text(CODE.format(then="time.sleep(60)"))
     monkeypatch.setattr(smoke, "TARGET", "sleeps:smoke")
     stop, devices = StopRequests(), Devices(cores=1)
-    tries = try_out(untried(tiny_plan, tiny_plan.runs), devices, target / "log.txt", stop)
+    tries = try_out(untried(tiny_plan, tiny_plan.runs), Local(devices), target / "log.txt", stop)
     assert next(tries).failure is None
     stop.code = 130
     begin = time.monotonic()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from awlab.execute import child, study
+from awlab.execute.backend import Local
 from awlab.execute.devices import Devices
 from awlab.execute.outcome import Outcome
 from awlab.execute.smoke import Tried
@@ -50,7 +51,7 @@ def test_runs_are_really_tried_and_trained_in_warm_children(tiny_plan: Plan) -> 
     """Torch is imported once, in the server; a smoke test and two trainings follow."""
     runs, view = tiny_plan.runs[:2], Listener()
     with StopRequests() as stop:
-        outcomes = Study(tiny_plan, Devices(cores=1), stop).execute(runs, view)
+        outcomes = Study(tiny_plan, Local(Devices(cores=1)), stop).execute(runs, view)
     assert outcomes == {run.id: Outcome.FINISHED for run in runs}, [
         run.directory.log.read_text() for run in runs
     ]
@@ -75,7 +76,7 @@ def test_a_request_ends_the_study_and_leaves_the_handlers_as_they_were(tiny_plan
 
     threading.Thread(target=terminate).start()
     with StopRequests() as stop:
-        outcomes = Study(tiny_plan, Devices(cores=1), stop).execute(tiny_plan.runs, view)
+        outcomes = Study(tiny_plan, Local(Devices(cores=1)), stop).execute(tiny_plan.runs, view)
     assert signal.getsignal(signal.SIGTERM) is before
     assert list(outcomes.values()) == [Outcome.PREEMPTED]
     assert view.said[-1] == "stopping"
@@ -99,7 +100,7 @@ def test_an_architecture_that_fails_fails_its_runs_and_no_others(
     edited = bad[1].directory.experiment
     edited.write_text(edited.read_text().replace("epochs: 1", "epochs: 2"))
     with claim(bad[0].path):  # Somebody else is executing it already.
-        outcomes = Study(tiny_plan, Devices(cores=1), stop, fail_fast=True).execute(
+        outcomes = Study(tiny_plan, Local(Devices(cores=1)), stop, fail_fast=True).execute(
             tiny_plan.runs, view
         )
     expected = [Outcome.ERROR, Outcome.OUT_OF_MEMORY, Outcome.OUT_OF_MEMORY]
