@@ -86,7 +86,7 @@ def profile(experiment: Experiment) -> Profile:
     """
     data = experiment.data
     with torch.device("meta"):
-        network = build.network(experiment)
+        network = build.network(experiment, begin=False)
         return profile_network(
             network, torch.empty(1, data.channels, data.image_size, data.image_size)
         )

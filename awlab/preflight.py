@@ -118,7 +118,8 @@ def _meaning(cell: Cell, structure: str | None) -> str:
     experiment = cell.runs[0].experiment
     if structure is None:
         return _words(experiment)
-    return structure + _words(experiment, without={"model"})
+    beginning = json.dumps(experiment.model.beginning, sort_keys=True)
+    return structure + beginning + _words(experiment, without={"model"})
 
 
 def _words(experiment: Experiment, without: Iterable[str] = ()) -> str:

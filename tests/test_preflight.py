@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from awlab import build
+from awlab.models import torchvision_network
 from awlab.plan import plan
 from awlab.plan.runs import BATCH_DEPENDENT
 from awlab.preflight import build_networks, preflight
@@ -46,11 +47,11 @@ def needy(monkeypatch):
     return {"kind": "needy"}
 
 
-def planned(root, axes, baseline, model=WIDE, **changes):
+def planned(root, axes, baseline, model=WIDE, data="digits", **changes):
     base = {
         "name": "base",
         "model": model,
-        "data": {"kind": "digits"},
+        "data": {"kind": data},
         "training": {"epochs": 1, "batch_size": 64, "optimizer": {"kind": "sgd", "lr": 0.1}},
         "runtime": {"root": str(root)},
     }
@@ -116,6 +117,24 @@ def test_the_same_network_trained_otherwise_is_another_run(tmp_path):
     merged = preflight(planned(tmp_path, axes, {"stages": "all", "lr": 0.1}, model)).plan
     assert merged["stages=last,lr=0.2"].same_as == "stages=all,lr=0.2"
     assert merged["stages=all,lr=0.2"].same_as is None
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("model.weights", {"random": None, "read": {"file": "net.pt"}}),
+        ("model.pretrained", {"random": False, "fetched": True}),
+        ("model.convert.start", {"random": "paper", "kept": "identity"}),
+    ],
+)
+def test_networks_that_begin_differently_share_no_runs(tmp_path, monkeypatch, path, values):
+    monkeypatch.chdir(tmp_path)
+    convert = {"conv": {"kind": "aw"}, "where": "features.0"}
+    model = {"kind": "torchvision", "name": "squeezenet1_1", "convert": convert}
+    torch.save(torchvision_network("squeezenet1_1", num_classes=10).state_dict(), "net.pt")
+    axes = {"start": {"path": path, "values": values}}
+    found = preflight(planned(tmp_path, axes, "random", model=model, data="photo_patches"))
+    assert [cell.same_as for cell in found.plan.cells] == [None, None]
 
 
 def test_cells_share_the_runs_that_are_done(tmp_path):

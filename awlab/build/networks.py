@@ -5,6 +5,7 @@ from functools import partial, singledispatch
 import torch
 from torch import nn
 
+from awlab.build import weights
 from awlab.build.layers import attention_factory, build_conv, conv_factory
 from awlab.build.registry import unregistered
 from awlab.models import MobileNet, ResNet, aa_wide_resnet, wide_resnet
@@ -16,31 +17,39 @@ from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 
 
-def network(experiment: Experiment) -> nn.Module:
+def network(experiment: Experiment, *, begin: bool = True) -> nn.Module:
     """Build the network of an experiment with its initial weights.
 
     They depend on the seed and on the name of each layer only (see `initial_weights`), so layers
-    that two variants share start bit-equal. On the meta device, nothing is initialised.
+    that two variants share start bit-equal, unless the experiment names weights to begin with. On
+    the meta device, nothing is initialised.
+
+    Args:
+        experiment: Whose network.
+        begin: False where the weights of a checkpoint follow: no others are read or fetched.
 
     Raises:
-        InputError: When a layer does not fit, with its dotted name.
+        InputError: When a layer does not fit, with its dotted name, or weights cannot be read.
     """
     images = experiment.data
+    spec = experiment.model if begin else experiment.model.structure
     try:
         with torch.random.fork_rng(devices=[]):
             # For modules that draw weights when they are built and never again, and for `convert`.
             torch.default_generator.manual_seed(experiment.seed)
             model = build_model(
-                experiment.model,
+                spec,
                 num_classes=images.num_classes,
                 channels=images.channels,
                 image_size=images.image_size,
             )
+        if begin:
+            initial_weights(spec, model, experiment.seed)
+            weights.start(spec, model)
     except LayerError as error:
         raise InputError(f"model {error}") from error
     except ValueError as error:
         raise InputError(f"model: {error}") from error
-    initial_weights(experiment.model, model, experiment.seed)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from awlab.build import weights
 from awlab.build.layers import build_conv
 from awlab.build.networks import build_model, initial_weights
 from awlab.models import timm_network, torchvision_network
@@ -17,6 +18,11 @@ def _(
     network = build(
         spec.name, num_classes=num_classes, channels=channels, pretrained=spec.pretrained
     )
+    given = None if spec.weights is None else weights.Given(spec.weights)
+    # Weights of the plain network are converted as those that the library reads are.
+    plain = spec.convert is None or (given is not None and given.know_only(network))
+    if given is not None and plain:
+        given.load_into(network)
     if spec.convert is not None:
         convert(
             network,
@@ -26,7 +32,14 @@ def _(
             every=spec.convert.every,
             start=spec.convert.start,
         )
+    if given is not None and not plain:
+        given.load_into(network)
     return network
+
+
+@weights.start.register
+def _(spec: zoo_spec.Zoo, network: nn.Module) -> None:
+    """They were loaded where layers are converted."""
 
 
 @initial_weights.register

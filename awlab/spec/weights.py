@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -35,11 +35,10 @@ class Weights(Spec):
     def _know_the_content(cls, data: Any) -> Any:
         if not is_mapping(data):
             return data
-        fields = cast("dict[str, Any]", data)
-        file, digest = fields.get("file"), fields.get("sha256")
+        file, digest = data.get("file"), data.get("sha256")
         if not isinstance(file, str) or not file or digest is not None:
-            return fields
-        return {**fields, "sha256": content(file)}
+            return data
+        return {**data, "sha256": content(file)}
 
     @property
     def path(self) -> Path:
@@ -69,9 +68,9 @@ def content(name: str) -> str:
         found = path.stat()
         return _sum(path, found.st_size, found.st_mtime_ns)
     except FileNotFoundError as error:
-        raise ValueError(f"file: there is no {error.filename}") from error
+        raise ValueError(f"there is no {error.filename}") from error
     except OSError as error:
-        raise ValueError(f"file: {name} cannot be read: {error.strerror or error}") from error
+        raise ValueError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
 @lru_cache

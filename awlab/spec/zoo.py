@@ -1,8 +1,8 @@
 """Networks that torchvision and timm have, with other convolutions in them."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from awlab.spec.base import Spec
 from awlab.spec.conv import Conv
@@ -37,7 +37,25 @@ class Zoo(Model):
     """Begin with the library's default weights, which it downloads when they are not there; the
     last layer begins anew unless it has as many classes."""
     convert: Conversion | None = None
-    """Convolutions that are replaced; `null` replaces none."""
+    """Convolutions that are replaced; `null` replaces none. `weights` of the network without them
+    are read before, those of the converted network after."""
+
+    @model_validator(mode="after")
+    def _begins_with_one_thing(self) -> "Zoo":
+        if self.pretrained and self.weights is not None:
+            raise ValueError("pretrained would be replaced by weights: give one of them")
+        return self
+
+    @property
+    def structure(self) -> Self:
+        """The same network without what it begins with, for weights that follow."""
+        return self.model_copy(update={"weights": None, "pretrained": False})
+
+    @property
+    def beginning(self) -> dict[str, Any]:
+        """What decides initial weights beside the seed and the structure."""
+        start = None if self.convert is None else self.convert.start
+        return super().beginning | {"pretrained": self.pretrained and self.name, "start": start}
 
 
 class Torchvision(Zoo):

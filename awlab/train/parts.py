@@ -40,14 +40,20 @@ def prepare_data(experiment: Experiment, division: Division) -> ClassificationDa
 
 
 def build_module(
-    experiment: Experiment, devices: Devices, *, train_size: int
+    experiment: Experiment, devices: Devices, *, train_size: int, begin: bool = True
 ) -> ClassificationModule:
     """Build the network of an experiment and what trains it.
+
+    Args:
+        experiment: What is trained.
+        devices: On what.
+        train_size: Training images.
+        begin: False where the weights of a checkpoint follow.
 
     Raises:
         InputError: When the devices cannot do what the experiment asks.
     """
-    network = build.network(experiment)
+    network = build.network(experiment, begin=begin)
     training, last = experiment.training, experiment.runtime.channels_last
     check_precision(training, devices)
     if training.sync_batchnorm and devices.count > 1:

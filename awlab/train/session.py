@@ -5,6 +5,7 @@ import resource
 import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
@@ -75,7 +76,12 @@ class Session:
         with ExitStack() as stack:
             stack.enter_context(deterministic())
             data = prepare_data(self.experiment, self._division)
-            module = build_module(self.experiment, self.devices, train_size=data.train_size)
+            module = build_module(
+                self.experiment,
+                self.devices,
+                train_size=data.train_size,
+                begin=self._saved() is None,
+            )
             attempt = self._open(stack)
             try:
                 return self._work(data, module, attempt)
@@ -91,6 +97,14 @@ class Session:
                     with suppress(OSError):  # A full disk has no room for its story.
                         self.directory.fail(classify(error), tell(error))
                 raise
+
+    def _saved(self) -> Path | None:
+        """The checkpoint to go on from, if there is one."""
+        files = self.directory
+        return newest_good(
+            [files.last_checkpoint, files.previous_checkpoint, files.best_checkpoint],
+            self.experiment,
+        )
 
     @property
     def _division(self) -> Division:
@@ -163,11 +177,7 @@ class Session:
     def _fit(
         self, trainer: pl.Trainer, module: ClassificationModule, data: ClassificationData
     ) -> None:
-        files = self.directory
-        resume = newest_good(
-            [files.last_checkpoint, files.previous_checkpoint, files.best_checkpoint],
-            self.experiment,
-        )
+        resume = self._saved()
         if resume is not None:
             self._say(f"resuming from {resume}")
         trainer.fit(module, datamodule=data, ckpt_path=resume)

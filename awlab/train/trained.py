@@ -52,7 +52,7 @@ class TrainedRun:
                 do not fit the network.
         """
         state = self._state(weights)
-        network = build.network(self.experiment)
+        network = build.network(self.experiment, begin=False)
         try:
             network.load_state_dict(
                 {

@@ -71,9 +71,9 @@ def test_a_stored_experiment_needs_the_file_no_more(file, tmp_path):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"file": "nowhere.pt"}, r"^model\.weights: file: there is no nowhere\.pt$"),
-        ({"file": "."}, r"^model\.weights: file: there is no checkpoints/last\.ckpt$"),
-        ({"file": "x" * 300}, r"^model\.weights: file: x* cannot be read: File name too long$"),
+        ({"file": "nowhere.pt"}, r"^model\.weights: there is no nowhere\.pt$"),
+        ({"file": "."}, r"^model\.weights: there is no checkpoints/last\.ckpt$"),
+        ({"file": "x" * 300}, r"^model\.weights: x* cannot be read: File name too long$"),
         ({"file": ""}, r"^model\.weights\.file: must be text of 1 or more characters, not ''$"),
         ({"file": 5}, r"^model\.weights\.file: must be text, not 5"),
         ({}, r"^model\.weights\.file: is missing$"),

@@ -14,11 +14,13 @@ from awlab.record.environment import read_attempts
 from awlab.record.record import read_metrics, read_result, read_validations
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
+from awlab.spec.load import load_experiment
 from awlab.train import fit
 from awlab.train.callbacks import StepSeed
 from awlab.train.guard import DivergedError
 from awlab.train.session import Session
 from awlab.train.signals import StopError
+from awlab.train.trained import TrainedRun
 
 STEPS = 4  # Of an epoch of `tiny`.
 
@@ -148,6 +150,26 @@ def test_a_run_that_was_interrupted_again_and_again_ends_bit_equal(
     assert rows(disturbed) == rows(undisturbed)
 
 
+def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(tiny, weights, signal_at):
+    first = tiny(training={"epochs": 1})
+    run(first)
+    old = weights(first)
+    begun = RunDirectory.of(first).path
+    network = {"kind": "wide_resnet", "depth": 10, "width": 1, "dropout": 0.2}
+    spec = {"weights": {"file": str(begun), "fresh": ["fc.*"]}}
+    signal_at(0, signal.SIGTERM)
+    tuned = tiny(model=network | spec, training={"optimizer": {"kind": "sgd", "lr": 1e-6}})
+    interrupt(tuned, PREEMPTED)
+    shutil.rmtree(begun)
+    stored = load_experiment(RunDirectory.of(tuned).experiment)
+    assert stored == tuned
+    assert run(stored).attempts == 2
+    evaluated = TrainedRun.read(RunDirectory.of(tuned).path).network("last")
+    for name, value in evaluated.named_parameters():
+        close = torch.allclose(value, old[f"network.{name}"], atol=1e-3)
+        assert close == (not name.startswith("fc.")), name
+
+
 def test_control_c_has_its_own_code(tiny, signal_at):
     signal_at(1, signal.SIGINT)
     interrupt(tiny(), INTERRUPTED)
@@ -239,7 +261,7 @@ def test_a_checkpoint_of_another_experiment(tiny):
     with pytest.raises(InputError, match=f"belongs to experiment {other.id}, not to"):
         fit.run(experiment)
     assert directory.last_checkpoint.exists()
-    assert directory.state == "interrupted"
+    assert directory.state == "missing"
 
 
 def test_a_run_that_another_process_executes_is_left_alone(tiny):

@@ -31,7 +31,7 @@ class Linear(nn.Module):
 def network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Linear]:
     def use(error: Exception | None = None) -> Linear:
         made = Linear(error)
-        monkeypatch.setattr(build, "network", lambda experiment: made)
+        monkeypatch.setattr(build, "network", lambda experiment, begin: made)
         return made
 
     return use
