@@ -43,6 +43,7 @@ def _(spec: conv_spec.AWConvolution) -> ConvFactory:
         f2=spec.f2,
         reduction=spec.reduction,
         min_hidden=spec.min_hidden,
+        norm=spec.norm,
     )
 
 

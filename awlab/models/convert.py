@@ -98,7 +98,8 @@ def _(layer: AWConv2d) -> float:
     function, with K as it is, but would take all gradient from the attention. With f2 "product",
     the gate is 1/2 and everything bit-equal; with "residual", it is 3/2 and K is rounded once.
     """
-    *_, norm = (norm for norm in layer.attention if isinstance(norm, nn.BatchNorm2d))
+    norms = (nn.BatchNorm2d, nn.GroupNorm)
+    *_, norm = (norm for norm in layer.attention if isinstance(norm, norms))
     nn.init.zeros_(norm.weight)
     nn.init.zeros_(norm.bias)
     return float(F2[layer.f2](torch.tensor(UNTRAINED_MAP, device="cpu")))

@@ -4,6 +4,7 @@
 # H W image, h w kernel.
 
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -25,6 +26,12 @@ F2: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """F2 as the gate that multiplies K: AK = gate(A) * K."""
 
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": partial(nn.GroupNorm, 1),  # one group of all channels
+}
+"""Norms of F1, made for a number of channels."""
+
 
 class AWConv2d(nn.Conv2d):
     """Convolve each sample with weights that an attention branch has gated (AW-convolution).
@@ -33,8 +40,9 @@ class AWConv2d(nn.Conv2d):
     for `torch.nn.Conv2d`: `weight` (K) and `bias` have its names, shapes and initialisation.
 
     F1 (Eq. 7) pools the image to the kernel's size, then: 1x1 convolution, batch norm, ReLU, 1x1
-    convolution, batch norm, sigmoid, Expand. Its batch norms see N*h*w values, so that training
-    with one sample needs maps larger than 1x1.
+    convolution, batch norm, sigmoid, Expand. Its batch norms see N*h*w values of each channel: of
+    two they leave but a sign, of one nothing, which torch refuses. So 1x1 convolutions at one or
+    two samples, as in detectors, want `norm="layer"`.
 
     Args:
         in_channels: C1 of the paper.
@@ -56,6 +64,8 @@ class AWConv2d(nn.Conv2d):
         f2: "residual" for AK = K + A * K (Eq. 6), "product" for AK = A * K.
         reduction: r: the bottleneck of F1 has max(out_channels // r, min_hidden) channels.
         min_hidden: Fewest channels of the bottleneck of F1.
+        norm: Of F1. "batch" is the paper's; "layer" takes mean and variance of each sample over all
+            its channels and pixels, in training and evaluation alike, with as many parameters.
 
     Shape:
         Input (N, in_channels, H, W), output as `torch.nn.Conv2d`.
@@ -84,6 +94,7 @@ class AWConv2d(nn.Conv2d):
         f2: str = "residual",
         reduction: int = 16,
         min_hidden: int = 1,
+        norm: str = "batch",
     ) -> None:
         super().__init__(
             in_channels,
@@ -98,17 +109,19 @@ class AWConv2d(nn.Conv2d):
             device,
             dtype,
         )
-        check_bottleneck(reduction, min_hidden, f2)
+        check_bottleneck(reduction, min_hidden, f2, norm)
         for dim, ratio in expand.items():
             check_ratio(dim, ratio, self.map_sizes.get(dim))
         self.expand = dict(expand)
         self.f2 = f2
         self.reduction = reduction
+        self.norm = norm
         self.shared_sizes = shared_sizes(self.expand, self.map_sizes)
         self.attention = attention_branch(
             in_channels,
             max(out_channels // reduction, min_hidden),
             self.shared_sizes["c2"] * self.shared_sizes["c1"],
+            norm,
             device=device,
             dtype=dtype,
         )
@@ -165,28 +178,30 @@ class AWConv2d(nn.Conv2d):
 
     def extra_repr(self) -> str:
         expand = ", ".join(f"{dim}: {ratio}" for dim, ratio in self.expand.items())
-        f1 = f"expand={{{expand}}}, f2={self.f2}, reduction={self.reduction}"
+        f1 = f"expand={{{expand}}}, f2={self.f2}, reduction={self.reduction}, norm={self.norm}"
         return f"{super().extra_repr()}, {f1}"
 
 
 def attention_branch(
-    in_channels: int, hidden: int, out_channels: int, **factory: Any
+    in_channels: int, hidden: int, out_channels: int, norm: str, **factory: Any
 ) -> nn.Sequential:
     """Build Pointconv1 and Pointconv2 of Eq. 7 with their norms and activations."""
     return nn.Sequential(
         nn.Conv2d(in_channels, hidden, 1, bias=False, **factory),
-        nn.BatchNorm2d(hidden, **factory),
+        NORMS[norm](hidden, **factory),
         nn.ReLU(inplace=True),
         nn.Conv2d(hidden, out_channels, 1, bias=False, **factory),
-        nn.BatchNorm2d(out_channels, **factory),
+        NORMS[norm](out_channels, **factory),
         nn.Sigmoid(),
     )
 
 
-def check_bottleneck(reduction: int, min_hidden: int, f2: str) -> None:
+def check_bottleneck(reduction: int, min_hidden: int, f2: str, norm: str) -> None:
     """Refuse what `AWConv2d` adds to the arguments of `torch.nn.Conv2d` and no shape explains."""
     for name, value in {"reduction": reduction, "min_hidden": min_hidden}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} (={value!r}) must be an integer of at least 1")
     if f2 not in F2:
         raise ValueError(f"f2 (={f2!r}) must be one of {', '.join(F2)}")
+    if norm not in NORMS:
+        raise ValueError(f"norm (={norm!r}) must be one of {', '.join(NORMS)}")

@@ -44,6 +44,10 @@ class AWConvolution(Conv):
     """r: the bottleneck of F1 has `max(C2 // r, min_hidden)` channels."""
     min_hidden: int = Field(default=1, ge=1)
     """Fewest channels of the bottleneck of F1."""
+    norm: Literal["batch", "layer"] = "batch"
+    """Of F1: `batch` is the paper's; `layer` normalises each image by itself. In a 1x1 convolution
+    `batch` sees one value of each image, and of two it leaves but a sign: at one or two images per
+    device take `layer`."""
 
     @field_validator("expand")
     @classmethod

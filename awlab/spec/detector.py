@@ -12,8 +12,6 @@ from awlab.spec.model import Model, ResNet
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
 Ratios = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)]
 Place = Literal["multibox", "extra", "vgg"]
-TORCHVISION = "IMAGENET1K_"
-"""Begins the names of torchvision's weights."""
 
 
 class Detector(Model):
@@ -21,10 +19,10 @@ class Detector(Model):
 
     task: ClassVar[Task] = "detection"
 
-    backbone_weights: str | None = Field(default=None, min_length=1)
-    """What the backbone begins with: the name of weights of torchvision, which downloads them when
-    they are not there, or a file with a state dict, relative to the working directory; `null` is
-    random weights."""
+    backbone_weights: str | None = Field(default=None, pattern="^IMAGENET1K_[A-Z0-9]+$")
+    """Weights of torchvision that the backbone begins with, such as `IMAGENET1K_V1`; it downloads
+    them when they are not there. `null` is random weights, or those of a file: see `weights`, which
+    with `into: backbone.body` are for the backbone of Faster R-CNN alone."""
     trainable_layers: int = Field(default=5, ge=0, le=5)
     """How many of the five parts of the backbone are trained, from the last on; the others keep
     their pretrained weights."""
@@ -34,12 +32,30 @@ class Detector(Model):
         """Height and width of an image, pixels, for which costs are counted."""
         raise NotImplementedError
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether anything begins with weights that were learned."""
+        return self.backbone_weights is not None or self.weights is not None
+
     @model_validator(mode="after")
     def _what_is_frozen_is_pretrained(self) -> "Detector":
-        if self.backbone_weights is None and self.trainable_layers < 5:
+        if self.trainable_layers < 5 and not self.pretrained:
             raise ValueError(
                 f"trainable_layers (={self.trainable_layers}) would freeze random weights: give "
-                "backbone_weights, or train all 5"
+                "backbone_weights or weights, or train all 5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_backbone_begins_with_one_thing(self) -> "Detector":
+        weights = self.weights
+        if (
+            self.backbone_weights
+            and weights
+            and (weights.into or "backbone").startswith("backbone")
+        ):
+            raise ValueError(
+                f"backbone_weights {self.backbone_weights} would be replaced by weights; give one"
             )
         return self
 
@@ -104,17 +120,26 @@ class FasterRCNN(Detector):
 
     @model_validator(mode="after")
     def _norms_are_pretrained(self) -> "FasterRCNN":
-        if self.backbone_weights is None and self.freeze_batch_norm:
+        if self.freeze_batch_norm and not self.pretrained:
             raise ValueError(
                 "freeze_batch_norm would freeze norms that have seen nothing: give "
-                "backbone_weights, or leave it out"
+                "backbone_weights or weights, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_of_the_detector(self) -> "FasterRCNN":
+        if self.backbone.weights is not None:
+            raise ValueError(
+                "backbone.weights would be ignored; put them beside backbone, with "
+                "into: backbone.body"
             )
         return self
 
     @model_validator(mode="after")
     def _weights_fit_the_strides(self) -> "FasterRCNN":
-        weights, backbone = self.backbone_weights or "", self.backbone
-        if weights.startswith(TORCHVISION) and backbone.depth >= 50 and backbone.stride_in == "1x1":
+        weights, backbone = self.backbone_weights, self.backbone
+        if weights is not None and backbone.depth >= 50 and backbone.stride_in == "1x1":
             raise ValueError(
                 f"backbone_weights {weights} are those of a network with stride_in: 3x3; with 1x1 "
                 "they would be read into another one"

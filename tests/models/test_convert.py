@@ -183,6 +183,15 @@ def test_identity_keeps_the_function(f2, training, expand):
     torch.testing.assert_close(network(images()), expected)
 
 
+def test_identity_with_layer_norms_keeps_the_function_of_a_single_image():
+    network = net().eval()
+    expected = network(images()[:1])
+    convert(network, partial(AWConv2d, norm="layer"), start="identity")
+    for module in network.modules():
+        module.train(isinstance(module, AWConv2d))
+    torch.testing.assert_close(network(images()[:1]), expected)
+
+
 def test_identity_with_the_product_keeps_every_bit():
     weight = net().get_parameter("2.weight").detach().clone()
     network = net()

@@ -211,6 +211,44 @@ def test_parameters_of_the_attention_branch(channels, expand, reduction, min_hid
     assert added == inputs * hidden + hidden * maps + 2 * hidden + 2 * maps
 
 
+def test_layer_norms_see_each_sample_alone():
+    conv, x = build({"c1": "full"}, norm="layer"), draw_image(samples=3)
+    first, norm1, _, second, norm2, _ = conv.attention
+
+    def normalise(norm, y):
+        y = (y - y.mean()) / (y.var(correction=0) + norm.eps).sqrt()
+        return y * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+    for sample in x:
+        hidden = normalise(norm1, first(F.adaptive_avg_pool2d(sample, KERNEL))).relu()
+        expected = normalise(norm2, second(hidden)).sigmoid()[:, None]
+        torch.testing.assert_close(conv.attention_maps(sample[None])[0], expected)
+        torch.testing.assert_close(conv.eval()(sample[None]), conv.train()(sample[None]))
+    torch.testing.assert_close(conv(x)[:1], conv(x[:1]))
+
+
+def test_of_two_values_batch_norms_leave_a_sign_and_layer_norms_more():
+    def strengths(norm, samples):
+        """How far the maps are from 1 / 2."""
+        torch.manual_seed(0)
+        conv = AWConv2d(INPUTS, 32, 1, norm=norm, dtype=torch.float64)
+        return (conv.attention_maps(1e6 * draw_image(samples=samples)) - 0.5).abs()
+
+    one = torch.ones((), dtype=torch.float64).sigmoid() - 0.5
+    of_batch = strengths("batch", 2)
+    torch.testing.assert_close(of_batch, one.expand_as(of_batch), atol=0.05, rtol=0)
+    for samples in (1, 2):
+        of_layer = strengths("layer", samples)
+        assert of_layer.max() - of_layer.min() > 0.2
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        strengths("batch", 1)
+
+
+def test_norms_have_as_many_parameters():
+    layer, batch = (AWConv2d(8, 32, 3, norm=norm) for norm in ("layer", "batch"))
+    assert [p.shape for p in layer.parameters()] == [p.shape for p in batch.parameters()]
+
+
 def test_a_batch_that_its_blocks_do_not_divide():
     conv = build({"n": 2})
     with pytest.raises(ValueError, match=r"ratio of n \(=2\) must divide its size \(=3\); allowed"):
@@ -323,6 +361,7 @@ def test_keeps_no_weights_of_samples(size):
         ({"reduction": 1.5}, r"reduction \(=1.5\) must be an integer of at least 1"),
         ({"min_hidden": 0}, r"min_hidden \(=0\) must be an integer of at least 1"),
         ({"f2": "sum"}, r"f2 \(='sum'\) must be one of residual, product"),
+        ({"norm": "group"}, r"norm \(='group'\) must be one of batch, layer"),
         (
             {"expand": {"c1": 3}},
             r"c1 \(=3\) must divide its size \(=4\); allowed: 1, 2, 4 or 'full'",
@@ -330,8 +369,8 @@ def test_keeps_no_weights_of_samples(size):
         ({"expand": {"c1": 4}, "groups": 2}, r"c1 \(=4\) must divide its size \(=2\)"),
         ({"expand": {"c2": 5}}, r"c2 \(=5\) must divide its size \(=8\); allowed: 1, 2, 4, 8 or"),
         ({"expand": {"h": 2}}, r"h \(=2\) must divide its size \(=3\); allowed: 1, 3 or 'full'"),
-        ({"expand": {"w": 0}}, r"w \(=0\) must be a positive integer or 'full'"),
-        ({"expand": {"n": "half"}}, r"n \(='half'\) must be a positive integer or 'full'"),
+        ({"expand": {"w": 0}}, r"w \(=0\) must be a positive integer, a fraction"),
+        ({"expand": {"n": "half"}}, r"n \(='half'\) must be a positive integer, a fraction"),
         ({"expand": {"c": 2}}, "unknown dim 'c'; expected some of n, c2, c1, h, w"),
         ({"groups": 3}, "in_channels must be divisible by groups"),
         ({"padding": "some"}, "Invalid padding string"),

@@ -8,6 +8,7 @@ from awlab.spec.load import parse
 from awlab.spec.model import Model, ResNet
 
 PRETRAINED = {"backbone_weights": "IMAGENET1K_V1"}
+FILE = {"file": "best.pt", "sha256": 64 * "0"}
 
 
 def test_variants_are_values():
@@ -48,7 +49,10 @@ def test_costs_are_counted_for_whole_strides():
             {**PRETRAINED, "backbone": {"depth": 50}},
             "IMAGENET1K_V1 are those of a network with stride_in: 3x3",
         ),
-        ({"backbone": {"kind": "wide_resnet"}}, "backbone"),
+        ({"backbone": {"kind": "wide_resnet"}}, "backbone.kind: must be 'resnet', not 'wide_res"),
+        ({"backbone_weights": "best.pt"}, "backbone_weights: must be text that matches"),
+        ({"backbone": {"weights": FILE}}, "backbone.weights would be ignored; put them beside"),
+        ({**PRETRAINED, "weights": FILE}, "IMAGENET1K_V1 would be replaced by weights; give one"),
     ],
 )
 def test_what_faster_rcnn_refuses(change, message):
@@ -71,5 +75,6 @@ def test_what_ssd300_refuses(change, message):
 
 
 def test_frozen_and_pretrained_backbones():
-    data = {"kind": "faster_rcnn", **PRETRAINED, "trainable_layers": 3, "freeze_batch_norm": True}
-    assert parse(Model, data).model_dump()["trainable_layers"] == 3
+    for weights in (PRETRAINED, {"weights": {**FILE, "into": "backbone.body"}}):
+        data = {"kind": "faster_rcnn", **weights, "trainable_layers": 3, "freeze_batch_norm": True}
+        assert parse(Model, data).model_dump()["trainable_layers"] == 3

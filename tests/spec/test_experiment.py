@@ -54,6 +54,7 @@ OTHER = {
     "model.aw.conv.f2": "product",
     "model.aw.conv.reduction": 8,
     "model.aw.conv.min_hidden": 4,
+    "model.aw.conv.norm": "layer",
     "model.attention.kind": None,
     "model.attention.reduction": 8,
     "model.attention.variant": "spatial",
