@@ -17,6 +17,14 @@ def test_plan_as_data(study_file: Path, invoke: Invoke) -> None:
     assert built["cells"][0]["parameters"] > 1000
 
 
+def test_plan_measures_what_runs_will_cost(study_file: Path, invoke: Invoke) -> None:
+    bill = json.loads(invoke("plan", str(study_file), "--json", "--measure")[1])["bill"]
+    assert (bill["measured"], bill["estimated"]) == (0, 2)
+    assert 0 < bill["run_hours_left"] < 1
+    assert bill["bytes_left"] > 1000
+    assert "--measure" in invoke("plan", str(study_file))[1]
+
+
 def test_export_to_a_sweep(study_file: Path, invoke: Invoke) -> None:
     code, out, _ = invoke("export", str(study_file), "seeds=3", "--to", "wandb-sweep")
     assert code == 0
