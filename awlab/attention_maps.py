@@ -3,14 +3,14 @@
 # Shape suffixes: N images, C channels, H W image, K classes, O I h w the dims C2, C1, h, w of A,
 # F what is followed through the classes: channels, or taps.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
 from awlab.gradcam import evaluating
-from awlab.layer_attention import LayerAttention
+from awlab.layer_attention import SOURCES, LayerAttention
 from awlab.nn.aw_conv import AWConv2d
 from awlab.nn.expand import shared_sizes
 
@@ -19,6 +19,8 @@ BINS = 40
 MOST_FOLLOWED = 64
 """Channels that are followed through the classes; of more, evenly chosen ones."""
 IMAGES_AT_ONCE = 16
+MARGINS = {"c2": (2, 3, 4), "c1": (1, 3, 4), "taps": (1, 2)}
+"""Dims that A is averaged over, so that one of them is left beside the images."""
 
 
 def attention_of_layers(
@@ -74,27 +76,22 @@ class _Tally:
         )
         self.histogram = torch.zeros(BINS, dtype=torch.float64)
         self.squares = 0.0
-        self.sums = dict[str, Tensor]()
-        self.profiles: list[Tensor] = []
-        self.image_means: list[Tensor] = []
+        self.profiles: dict[str, list[Tensor]] = {dim: [] for dim in MARGINS}
 
     def add(self, maps_NOIhw: Tensor) -> None:
         """Count the maps of some images."""
         maps = maps_NOIhw.double()
         self.histogram += torch.histc(maps_NOIhw, BINS, 0, 1).double().cpu()
         self.squares += maps.square().mean((1, 2, 3, 4)).sum().item()
-        self.image_means.append(maps.mean((1, 2, 3, 4)).cpu())
-        for dim, over in {"c2": (2, 3, 4), "c1": (1, 3, 4), "taps": (1, 2)}.items():
-            means = maps.mean(over).flatten(1).cpu()
-            self.sums[dim] = self.sums.get(dim, torch.zeros(())) + means.sum(0)
-            if dim == self.followed:
-                self.profiles.append(means)
+        for dim, over in MARGINS.items():
+            self.profiles[dim].append(maps.mean(over).flatten(1).cpu())
 
     def summary(self, class_N: Tensor, classes: Sequence[int]) -> LayerAttention:
         """Take the means."""
-        means_N, profile_NF = torch.cat(self.image_means), torch.cat(self.profiles)
-        mean = means_N.mean().item()
-        variance = max(0.0, self.squares / len(means_N) - mean**2)
+        profiles = {dim: torch.cat(some) for dim, some in self.profiles.items()}
+        profile_NF = profiles[self.followed]
+        mean = profile_NF.mean().item()
+        variance = max(0.0, self.squares / len(profile_NF) - mean**2)
         by_class_KF = torch.stack([profile_NF[class_N == label].mean(0) for label in classes])
         chosen = torch.linspace(0, profile_NF.shape[1] - 1, min(MOST_FOLLOWED, profile_NF.shape[1]))
         return LayerAttention(
@@ -105,19 +102,29 @@ class _Tally:
             mean=mean,
             sd=variance**0.5,
             histogram=(self.histogram / self.histogram.sum()).tolist(),
-            variance=self._shares(means_N, variance),
+            variance=variance_shares(profiles, variance),
             followed=self.followed,
             by_class=by_class_KF[:, chosen.round().long()].tolist(),
             class_share=class_share(profile_NF, class_N, classes),
         )
 
-    def _shares(self, means_N: Tensor, variance: float) -> dict[str, float]:
-        margins = {"image": means_N} | {dim: s / len(means_N) for dim, s in self.sums.items()}
-        shares = {
-            name: margin.var(correction=0).item() / variance if variance > 0 else 0.0
-            for name, margin in margins.items()
-        }
-        return shares | {"rest": max(0.0, 1 - sum(shares.values())) if variance > 0 else 0.0}
+
+def variance_shares(profiles: Mapping[str, Tensor], variance: float) -> dict[str, float]:
+    """Split the variance of A into main effects and interactions, as an analysis of variance does.
+
+    Args:
+        profiles: By dim, means (N, F) of A over all others, for each image.
+        variance: Of all values of A.
+    """
+    if variance <= 0:
+        return dict.fromkeys(SOURCES, 0.0)
+    image = next(iter(profiles.values())).mean(1).var(correction=0).item()
+    shares = {"image": image / variance}
+    for dim, profile_NF in profiles.items():
+        shares[dim] = profile_NF.mean(0).var(correction=0).item() / variance
+        both = profile_NF.var(correction=0).item() / variance
+        shares[f"image_{dim}"] = max(0.0, both - shares[dim] - shares["image"])
+    return shares | {"rest": max(0.0, 1 - sum(shares.values()))}
 
 
 def class_share(profile_NF: Tensor, class_N: Tensor, classes: Sequence[int]) -> float:

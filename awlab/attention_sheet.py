@@ -6,11 +6,13 @@ from itertools import accumulate
 from PIL import Image, ImageDraw
 
 from awlab.layer_attention import SOURCES, LayerAttention
-from awlab.lettering import FAINT, LINE, PAPER, RIGHT, font, write
+from awlab.lettering import FAINT, LINE, PAPER, RIGHT, write
 
 # Pixels.
-MARGIN, HEAD, ROW, GAP = 48, 150, 118, 36
-NAME, SPREAD, CLASSES, SHARES = 330, 260, 460, 300
+MARGIN, HEAD, ROW, GAP = 48, 186, 118, 36
+NAME, SPREAD, CLASSES, SHARES = 330, 260, 440, 420
+LEGEND = (0, 108, 216, 324)
+"""Where the entries of the legend begin, in two lines."""
 WIDTH = NAME + SPREAD + CLASSES + SHARES + 3 * GAP
 PLOT = ROW - 46
 
@@ -20,6 +22,9 @@ COLOURS = {
     "c2": "#e69f00",
     "c1": "#cc79a7",
     "taps": "#009e73",
+    "image_c2": "#f3cd84",
+    "image_c1": "#e5bed5",
+    "image_taps": "#8ad0b9",
     "rest": "#c9c7c1",
 }
 """Of what values of A vary with (Okabe and Ito)."""
@@ -60,11 +65,10 @@ def _head(draw: ImageDraw.ImageDraw, title: str, subtitle: str, classes: Sequenc
     texts = ("AW-convolution", "values of A", f"A by class ({len(classes)} rows)", "A varies with")
     for place, text in zip(places, texts, strict=True):
         write(draw, (x + place, y + 118), text, 18)
-    place = float(x + places[3])
-    for source, text in SOURCES.items():
-        draw.rectangle((place, y + 130, place + 10, y + 140), COLOURS[source])
-        write(draw, (place + 14, y + 141), text, 13, FAINT)
-        place += 26 + draw.textlength(text, font(13))
+    for k, (source, text) in enumerate(SOURCES.items()):
+        left, low = x + places[3] + LEGEND[k % 4], y + 132 + 18 * (k // 4)
+        draw.rectangle((left, low, left + 10, low + 10), COLOURS[source])
+        write(draw, (left + 14, low + 11), text, 13, FAINT)
 
 
 def _name(draw: ImageDraw.ImageDraw, x: int, top: int, layer: LayerAttention) -> None:
@@ -103,6 +107,4 @@ def _shares(draw: ImageDraw.ImageDraw, x: int, top: int, layer: LayerAttention) 
         if width >= 1:
             draw.rectangle((left, top + 20, left + width - 1, top + 52), colour)
         left += width
-    largest = max(layer.variance, key=lambda name: layer.variance[name])
-    text = f"{SOURCES[largest]} {100 * layer.variance[largest]:.0f} %"
-    write(draw, (x, top + PLOT + 20), text, 15)
+    write(draw, (x, top + PLOT + 20), layer.largest, 15, FAINT, room=SHARES)

@@ -13,7 +13,10 @@ SOURCES: Mapping[str, str] = {
     "c2": "C2",
     "c1": "C1",
     "taps": "tap",
-    "rest": "combinations",
+    "image_c2": "image and C2",
+    "image_c1": "image and C1",
+    "image_taps": "image and tap",
+    "rest": "other combinations",
 }
 """What values of A vary with, and how it is called."""
 BELOW, BETWEEN, ABOVE = (0, 114, 178), (242, 241, 236), (213, 94, 0)
@@ -32,8 +35,9 @@ class LayerAttention:
         mean: Of all values.
         sd: Of all values.
         histogram: Share of the values in equal bins from 0 to 1.
-        variance: Share of their variance that is explained by each of `SOURCES`: by the image
-            alone, by c2, by c1, by the tap alone (main effects), and the rest by combinations.
+        variance: Share of their variance that is due to each of `SOURCES`: to the image, to c2, to
+            c1, to the tap alone (main effects), to the image together with one of the others (their
+            interactions: what an image changes at some channels and not at others), and the rest.
         followed: The dim that `by_class` follows: the first of c2, c1, taps with distinct values.
         by_class: Mean of A along it in the images of each class.
         class_share: Of what varies between images along it, the share that the class explains:
@@ -66,6 +70,13 @@ class LayerAttention:
         ]
         kept = f"{prod(self.distinct.values()):,} values for {prod(self.sizes.values()):,} weights"
         return f"{' x '.join(shared)} share one: {kept}" if shared else f"nothing shared: {kept}"
+
+    @property
+    def largest(self) -> str:
+        """The two sources that most of the variance is due to."""
+        ordered = sorted(self.variance.items(), key=lambda item: -item[1])[:2]
+        named = [(SOURCES.get(name, name), share) for name, share in ordered if share >= 0.005]
+        return ", ".join(f"{name} {100 * share:.0f} %" for name, share in named) or "nothing"
 
     @property
     def class_spread(self) -> float:

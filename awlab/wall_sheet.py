@@ -110,8 +110,8 @@ def _faithful(draw: ImageDraw.ImageDraw, wall: Wall, top: int) -> None:
     right = MARGIN + (1 + len(wall.cells)) * COLUMN - GAP
     draw.line([(MARGIN, top), (right, top)], LINE, 2)
     write(draw, (MARGIN, top + 30), "how faithful", 17, room=SIDE)
-    write(draw, (MARGIN, top + 56), "the maps are,", 17, room=SIDE)
-    write(draw, (MARGIN, top + 82), "mean over images", 15, FAINT, room=SIDE)
+    write(draw, (MARGIN, top + 56), "mean over the images", 15, FAINT, room=SIDE)
+    write(draw, (MARGIN, top + 82), "and its 95 % interval", 15, FAINT, room=SIDE)
     for k, name in enumerate(wall.cells, 1):
         for j, text in enumerate(measures(wall.faithful.get(name, {}))):
             write(draw, (MARGIN + k * COLUMN, top + 30 + 26 * j), text, 15, room=SIDE)

@@ -47,15 +47,31 @@ def test_numbers_are_those_of_the_whole_maps(images, expand, distinct, followed)
     assert found.sd == pytest.approx(maps.std(), rel=1e-4)
     counts, _ = np.histogram(maps.astype(np.float32), BINS, (0, 1))
     assert found.histogram == pytest.approx(counts / counts.sum(), abs=1e-3)
-    of_dims = {"image": (1, 2, 3, 4), "c2": (0, 2, 3, 4), "c1": (0, 1, 3, 4), "taps": (0, 1, 2)}
-    for name, over in of_dims.items():
-        expected = maps.mean(over).var() / maps.var()
+    effects = analysis_of_variance(maps.reshape(18, 6, 4, 9))
+    for name, expected in effects.items():
         assert found.variance[name] == pytest.approx(expected, abs=1e-6), name
-    assert sum(found.variance.values()) == pytest.approx(1)
+    assert found.variance["rest"] == pytest.approx(1 - sum(effects.values()), abs=1e-6)
     over = {"c2": (2, 3, 4), "c1": (1, 3, 4), "taps": (1, 2)}[followed]
     profile = maps.mean(over).reshape(18, -1)
     expected = [profile[CLASS_N.numpy() == label].mean(0) for label in (2, 0)]
     assert np.array(found.by_class) == pytest.approx(np.array(expected))
+
+
+def analysis_of_variance(values):
+    """Main effects and interactions with the image, of (image, c2, c1, tap), as defined."""
+    mean, total = values.mean(), ((values - values.mean()) ** 2).mean()
+    axes = {"image": 0, "c2": 1, "c1": 2, "taps": 3}
+    main = {}
+    for name, axis in axes.items():
+        over = tuple(k for k in range(4) if k != axis)
+        main[name] = values.mean(over, keepdims=True) - mean
+    shares = {name: (effect**2).mean() / total for name, effect in main.items()}
+    for name in ("c2", "c1", "taps"):
+        over = tuple(k for k in range(4) if k not in (0, axes[name]))
+        cells = values.mean(over, keepdims=True)
+        interaction = cells - mean - main["image"] - main[name]
+        shares[f"image_{name}"] = (interaction**2).mean() / total
+    return shares
 
 
 def test_maps_that_samples_share_do_not_vary_with_the_image(images):

@@ -41,8 +41,8 @@ def test_every_layer_has_a_row():
 def test_bars_are_as_long_as_what_they_say():
     found = colours(draw(LAYER), WIDTH - SHARES, SHARES)
     pixels = {name: found.get(ImageColor.getrgb(colour), 0) for name, colour in COLOURS.items()}
-    assert pixels["c1"] == 0
-    for name in ("image", "taps", "rest"):
+    assert pixels["c1"] == pixels["image_c1"] == 0
+    for name in ("image", "taps", "image_c2", "rest"):
         expected = LAYER.variance[name] / LAYER.variance["c2"]
         assert abs(pixels[name] / pixels["c2"] - expected) < 0.02, name
     assert COLOURS.keys() == SOURCES.keys()

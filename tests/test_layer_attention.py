@@ -12,7 +12,16 @@ LAYER = LayerAttention(
     mean=0.5,
     sd=0.1,
     histogram=[0.25, 0.75],
-    variance={"image": 0.1, "c2": 0.5, "c1": 0.0, "taps": 0.1, "rest": 0.3},
+    variance={
+        "image": 0.1,
+        "c2": 0.4,
+        "c1": 0.0,
+        "taps": 0.1,
+        "image_c2": 0.3,
+        "image_c1": 0.0,
+        "image_taps": 0.0,
+        "rest": 0.1,
+    },
     followed="c2",
     by_class=[[0.5, 0.3], [0.5, 0.5]],
     class_share=0.2,
@@ -44,6 +53,12 @@ def test_equal_classes_have_no_colour() -> None:
     same = replace(LAYER, by_class=[[0.5], [0.5]])
     assert same.class_spread == 0
     assert {tuple(colour) for colour in same.class_colours[:, 0]} == {BETWEEN}
+
+
+def test_the_largest_sources() -> None:
+    assert LAYER.largest == "C2 40 %, image and C2 30 %"
+    nothing = dict.fromkeys(LAYER.variance, 0.0)
+    assert replace(LAYER, variance=nothing).largest == "nothing"
 
 
 def test_plain_types() -> None:
