@@ -117,13 +117,12 @@ class AWConv2d(nn.Conv2d):
         self.reduction = reduction
         self.norm = norm
         self.shared_sizes = shared_sizes(self.expand, self.map_sizes)
+        hidden = max(out_channels // reduction, min_hidden)
+        maps = self.shared_sizes["c2"] * self.shared_sizes["c1"]
+        if norm == "layer":
+            check_layer_norm(min(hidden, maps) * self.shared_sizes["h"] * self.shared_sizes["w"])
         self.attention = attention_branch(
-            in_channels,
-            max(out_channels // reduction, min_hidden),
-            self.shared_sizes["c2"] * self.shared_sizes["c1"],
-            norm,
-            device=device,
-            dtype=dtype,
+            in_channels, hidden, maps, norm, device=device, dtype=dtype
         )
         running_maps = None
         if "n" in expand:
@@ -205,3 +204,12 @@ def check_bottleneck(reduction: int, min_hidden: int, f2: str, norm: str) -> Non
         raise ValueError(f"f2 (={f2!r}) must be one of {', '.join(F2)}")
     if norm not in NORMS:
         raise ValueError(f"norm (={norm!r}) must be one of {', '.join(NORMS)}")
+
+
+def check_layer_norm(values: int) -> None:
+    """Refuse layer norms over so few numbers that they leave but a sign, or nothing."""
+    if values < 3:
+        raise ValueError(
+            f"norm 'layer' would see {values} values of each sample, and needs at least 3: raise "
+            "min_hidden, or share less by expand"
+        )

@@ -186,7 +186,7 @@ def test_identity_keeps_the_function(f2, training, expand):
 def test_identity_with_layer_norms_keeps_the_function_of_a_single_image():
     network = net().eval()
     expected = network(images()[:1])
-    convert(network, partial(AWConv2d, norm="layer"), start="identity")
+    convert(network, partial(AWConv2d, norm="layer", min_hidden=3), start="identity")
     for module in network.modules():
         module.train(isinstance(module, AWConv2d))
     torch.testing.assert_close(network(images()[:1]), expected)
