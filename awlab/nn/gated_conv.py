@@ -10,6 +10,8 @@
 | C1 or C2, P > C / 2        | `samples`       | a gate acts on C weights, a few samples at once |
 | C1 or C2, few channels     | `grouped`       | matrix products would be too small              |
 | neither                    | `grouped`       | nothing to gain                                 |
+| any but the first three,   | `portable`      | the exported graph serves any batch             |
+| while exporting            |                 |                                                 |
 
 P is the number of output pixels and C that of the channels that the gate is shared along: a value
 of the gate multiplies either P products or C weights. `grouped` also serves what the others do not
@@ -27,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from awlab.nn import grouped_conv, sample_conv, tap_conv
+from awlab.nn import grouped_conv, portable_conv, sample_conv, tap_conv
 from awlab.nn.geometry import Geometry, image_size, kernel_size
 
 FEW_CHANNELS = 64
@@ -61,11 +63,15 @@ def choose(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Ge
     blocks, outputs, inputs, *taps = gate_BOIhw.shape
     if blocks == 1:
         return "one_weight"
-    if 1 not in (outputs, inputs):
+    one_sided = 1 in (outputs, inputs)
+    if torch.compiler.is_exporting() and not (one_sided and taps == [1, 1]):
+        return "portable"
+    if not one_sided:
         return "grouped"
     if taps != [1, 1]:
         return choose_one_sided(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
-    if kernel_size(weight_OIhw) == (1, 1) and x_NIHW.device.type == "cpu":
+    on_cpu = x_NIHW.device.type == "cpu" and not torch.compiler.is_exporting()
+    if kernel_size(weight_OIhw) == (1, 1) and on_cpu:
         pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
         if pixels > channels and sample_conv.fits(geometry, image_size(x_NIHW), (1, 1)):
             return "samples"
@@ -176,8 +182,14 @@ def grouped(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: G
     return GatedConv.apply(x_NIHW, weight_OIhw, gate_BOIhw, geometry, forwards, backwards)
 
 
+def portable(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
+    """Convolve in operations that every exporter knows, for any gate and any geometry."""
+    return portable_conv.output(x_NIHW, weight_OIhw, per_sample(gate_BOIhw, x_NIHW), geometry)
+
+
 FORMS: dict[str, Form] = {
-    form.__name__: form for form in (one_weight, output_gate, input_gate, taps, samples, grouped)
+    form.__name__: form
+    for form in (one_weight, output_gate, input_gate, taps, samples, grouped, portable)
 }
 
 

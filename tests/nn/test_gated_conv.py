@@ -29,6 +29,7 @@ def legal_forms(gate, *, same):
         "taps": 1 in (outputs, inputs),
         "samples": same,
         "grouped": True,
+        "portable": True,
     }
     return [form for form, is_legal in legal.items() if is_legal]
 
