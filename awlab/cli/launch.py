@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -254,6 +255,7 @@ def _execute(study: "Plan", asked: _Asked, place: "Backend", *, fail_fast: bool)
             retries=study.ablation.resources.retries,
             fail_fast=fail_fast,
             waits=selection.part is None,
+            tries=selection.part and ceil(len(chosen) / selection.part[1]),
         )
         outcomes: dict[str, Outcome] = {}
         if chosen:

@@ -52,6 +52,7 @@ class Study:
         retries: See `Pool`.
         fail_fast: See `Pool`.
         waits: See `Pool`.
+        tries: How many runs, from the first, are tried beforehand; None for all.
     """
 
     plan: Plan
@@ -60,6 +61,7 @@ class Study:
     retries: int = 1
     fail_fast: bool = False
     waits: bool = True
+    tries: int | None = None
 
     def execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
         """Try what nobody has tried, execute runs, and tell how each ended.
@@ -75,7 +77,7 @@ class Study:
             InputError: When an experiment cannot be run as it is.
             KeyboardInterrupt: On a second SIGINT, when all children are dead.
         """
-        outcomes = self._try_out(runs, view)
+        outcomes = self._try_out(runs[: self.tries], view)
         if self.fail_fast and outcomes:
             return outcomes
         left = [run for run in runs if run.id not in outcomes]
