@@ -13,6 +13,8 @@ from awlab.layer_attention import LayerAttention
 from awlab.plan import Plan
 
 LIST = "attention.json"
+SHEET = "attention.png"
+"""File with the picture, beside the list."""
 MOST_LAYERS = 24
 """Of a network."""
 

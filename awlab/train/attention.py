@@ -13,10 +13,8 @@ from awlab.data.classification import ClassificationData
 from awlab.layer_attention import LayerAttention
 from awlab.nn.aw_conv import AWConv2d
 from awlab.record.run_directory import write_atomically
-from awlab.report.attention import LIST
+from awlab.report.attention import LIST, SHEET
 
-SHEET = "attention.png"
-"""File with the picture, beside the list."""
 MOST_CLASSES = 20
 """That are told apart; of more, evenly chosen ones."""
 MOST_IMAGES = 200

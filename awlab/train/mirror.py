@@ -3,21 +3,23 @@
 Nothing that W&B does ends a run: what it raises is told once, and the training goes on.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
+from awlab.report.attention import SHEET as ATTENTION
 from awlab.spec.experiment import Experiment
-from awlab.spec.runtime import Runtime
 from awlab.train.explanation import SHEET, Explanation
+from awlab.train.open_run import OpenRun
 from awlab.train.ranks import Ranks
-from awlab.train.wandb_run import Notify, files_in, first_line, start
+from awlab.train.wandb_run import STEP, Notify, files_in, project, start
+
+SAID = ("prediction", "truth", "confidence", "drop", "deletion", "insertion")
+"""Of an explained image, columns of a table beside its pictures."""
 
 
 class Mirror:
@@ -29,55 +31,32 @@ class Mirror:
     """
 
     def __init__(self, run: wandb.Run | None, notify: Notify) -> None:
-        self.run = run
-        self._notify = notify
-        self._told = False
+        self._open = OpenRun(run, notify, truth="The run directory")
+        self.attempt = self._open.attempt
+        self.finish = self._open.finish
 
     @property
     def logger(self) -> WandbLogger | None:
         """For Lightning's trainer."""
-        return None if self.run is None else _Logger(self)
+        return None if self._open.run is None else _Logger(self._open)
 
     @property
     def address(self) -> str | None:
         """Where to see the run: a URL, or for an offline run the command that uploads it."""
-        if self.run is None:
-            return None
-        return _sync(self.run) if self.run.offline else self.run.url
+        return self._open.address
 
     def show(self, explanations: Sequence[Explanation]) -> None:
-        """Log a table of explained images, and the contact sheet that lies beside them."""
-        sheet = explanations[0].image.with_name(SHEET)
+        """Log a table of explained images, and the sheets that lie beside them."""
+        folder = explanations[0].image.parent
         # An image goes to the disk whatever the server does; a table asks the server first.
-        self.attempt(lambda run: run.log({"gradcam/sheet": wandb.Image(str(sheet))}))
+        for name, file in {"gradcam/sheet": SHEET, "attention/sheet": ATTENTION}.items():
+            if (path := folder / file).is_file():
+                self.attempt(lambda run, n=name, path=path: run.log({n: wandb.Image(str(path))}))
         self.attempt(lambda run: run.log({"gradcam/table": _table(explanations)}))
 
     def summarize(self, result: Result) -> None:
         """Write the result into the summary of the run."""
         self.attempt(lambda run: run.summary.update(_summary(result)))
-
-    def finish(self, exit_code: int) -> None:
-        """End the W&B run; afterwards there is none."""
-        self.attempt(lambda run: run.finish(exit_code=exit_code))
-        self.run = None
-
-    def attempt(self, action: Callable[[wandb.Run], object]) -> None:
-        """Do something with the W&B run, if there is one and it can be done."""
-        if self.run is None:
-            return
-        try:
-            action(self.run)
-        except Exception as error:  # noqa: BLE001 W&B raises a dozen kinds, and none may end a run
-            self._tell(error)
-
-    def _tell(self, error: Exception) -> None:
-        if not self._told:
-            assert self.run is not None
-            self._notify(
-                f"W&B: {first_line(error)}. The run directory has it all; to upload what W&B "
-                f"kept of it: {_sync(self.run)}"
-            )
-        self._told = True
 
 
 @contextmanager
@@ -101,7 +80,7 @@ def open_mirror(
     identity = {
         "id": experiment.id,
         "name": directory.path.name,
-        "project": _project(runtime),
+        "project": project(runtime),
         "entity": runtime.wandb_entity,
         "group": runtime.wandb_group,
         "job_type": runtime.wandb_job_type,
@@ -110,7 +89,7 @@ def open_mirror(
     }
     with files_in(directory.wandb):
         follows = ranks is not None and ranks.rank > 0
-        run = None if follows else start(directory, runtime.wandb, identity, notify)
+        run = None if follows else start(directory, runtime.wandb, identity, notify, axis=STEP)
         mirror = Mirror(run, notify)
         try:
             yield mirror
@@ -123,34 +102,25 @@ def open_mirror(
 class _Logger(WandbLogger):
     """Lightning's logger, which leaves the config alone and never raises."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        super().__init__(experiment=mirror.run)
-        self._mirror = mirror
+    def __init__(self, opened: OpenRun) -> None:
+        super().__init__(experiment=opened.run)
+        self._opened = opened
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._mirror.attempt(lambda _: super(_Logger, self).log_metrics(metrics, step))
+        self._opened.attempt(lambda _: super(_Logger, self).log_metrics(metrics, step))
 
     def log_hyperparams(self, params: object) -> None:
         del params  # The config of the W&B run is the whole experiment.
 
 
-def _project(runtime: Runtime) -> str:
-    default = Runtime.model_fields["wandb_project"].default
-    if runtime.wandb_project != default:
-        return runtime.wandb_project
-    return os.environ.get("WANDB_PROJECT") or default
-
-
 def _table(explanations: Sequence[Explanation]) -> wandb.Table:
     return wandb.Table(
-        columns=["input", "overlay", "prediction", "truth", "confidence"],
+        columns=["input", "overlay", *SAID],
         data=[
             [
                 wandb.Image(str(explanation.image)),
                 wandb.Image(str(explanation.overlay)),
-                explanation.prediction,
-                explanation.truth,
-                explanation.confidence,
+                *(getattr(explanation, name) for name in SAID),
             ]
             for explanation in explanations
         ],
@@ -174,8 +144,3 @@ def _summary(result: Result) -> dict[str, float]:
 def _validation(which: str, epoch: Epoch) -> dict[str, float]:
     metrics = {f"{which}/{name}": value for name, value in epoch.metrics.items()}
     return {f"{which}/epoch": epoch.epoch, **metrics}
-
-
-def _sync(run: wandb.Run) -> str:
-    """The command that uploads what lies on the disk."""
-    return f"wandb sync {Path(run.dir).parent}"

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import wandb
 
 from awlab.record.run_directory import RunDirectory
+from awlab.record.study_directory import StudyDirectory
+from awlab.spec.runtime import Runtime
 
 INIT_SECONDS = 20
 """How long a server may take to accept a run, before the mirror goes offline."""
@@ -24,20 +26,25 @@ Notify = Callable[[str], None]
 
 
 def start(
-    directory: RunDirectory, wanted: Wanted, identity: dict[str, Any], notify: Notify
+    directory: RunDirectory | StudyDirectory,
+    wanted: Wanted,
+    identity: dict[str, Any],
+    notify: Notify,
+    axis: str | None = None,
 ) -> wandb.Run | None:
     """Open a W&B run in the first mode that works.
 
     Args:
-        directory: Of the run; W&B writes into its folder `wandb`.
+        directory: Of the run or the study; W&B writes into its folder `wandb`.
         wanted: As in `runtime.wandb`.
         identity: Arguments of `wandb.init` that say which run it is.
         notify: Told why a mode does not work.
+        axis: The metric that all others are drawn against.
     """
     for mode in modes(wanted, notify):
         try:
             directory.wandb.mkdir(parents=True, exist_ok=True)
-            return _init(mode, directory, identity)
+            return _init(mode, directory.path, identity, axis)
         except Exception as error:  # noqa: BLE001 W&B raises a dozen kinds, and none may end a run
             notify(f"W&B: no {mode} run: {first_line(error)}")
             with suppress(Exception, SystemExit):
@@ -45,10 +52,10 @@ def start(
     return None
 
 
-def _init(mode: Mode, directory: RunDirectory, identity: dict[str, Any]) -> wandb.Run:
+def _init(mode: Mode, folder: Path, identity: dict[str, Any], axis: str | None) -> wandb.Run:
     run = wandb.init(
         mode=mode,
-        dir=directory.path.absolute(),
+        dir=folder.absolute(),
         resume="allow" if mode == "online" else None,
         settings=wandb.Settings(
             init_timeout=INIT_SECONDS,
@@ -60,9 +67,18 @@ def _init(mode: Mode, directory: RunDirectory, identity: dict[str, Any]) -> wand
         ),
         **identity,
     )
-    run.define_metric(STEP)
-    run.define_metric("*", step_metric=STEP, step_sync=True)
+    if axis is not None:
+        run.define_metric(axis)
+        run.define_metric("*", step_metric=axis, step_sync=True)
     return run
+
+
+def project(runtime: Runtime) -> str:
+    """The project that a run is filed under: that of the file, else `WANDB_PROJECT`."""
+    default = Runtime.model_fields["wandb_project"].default
+    if runtime.wandb_project != default:
+        return runtime.wandb_project
+    return os.environ.get("WANDB_PROJECT") or default
 
 
 def modes(wanted: Wanted, notify: Notify) -> list[Mode]:

@@ -6,9 +6,9 @@ from PIL import Image
 
 from awlab import build
 from awlab.attention_maps import attention_of_layers
-from awlab.report.attention import read_attention
+from awlab.report.attention import LIST, SHEET, read_attention
 from awlab.spec import SGD, AWConvolution, Digits, Experiment, ResNet, Training
-from awlab.train.attention import LIST, MOST_IMAGES, SHEET, choose_images, write_attention
+from awlab.train.attention import MOST_IMAGES, choose_images, write_attention
 
 
 def experiment(conv):

@@ -166,17 +166,18 @@ def test_every_step_is_a_row_and_the_axis(offline):
 def test_gradcam_table_has_a_row_per_image_with_two_pictures_each(offline):
     directory, _, _, records = offline
     row = next(r["item"] for r in records["history"] if "gradcam/table._type" in r["item"])
-    assert (row["gradcam/table.nrows"], row["gradcam/table.ncols"]) == (3, 5)
+    assert (row["gradcam/table.nrows"], row["gradcam/table.ncols"]) == (3, 8)
     (artifact,) = records["artifact"]
     files = {file["path"]: Path(file["local_path"]) for file in artifact["manifest"]["contents"]}
     pictures = [path for path in files if path.endswith(".png")]
     assert len(pictures) == 3 * 2
     table = json.loads(files["gradcam/table.table.json"].read_text())
-    assert table["columns"] == ["input", "overlay", "prediction", "truth", "confidence"]
+    said = ["prediction", "truth", "confidence", "drop", "deletion", "insertion"]
+    assert table["columns"] == ["input", "overlay", *said]
     assert [row[2:] for row in table["data"]] == [
-        ["two", "two", 0.5],
-        ["two", "two", 0.5],
-        ["two", None, 0.5],
+        ["two", "two", 0.5, 30, 0.25, 0.75],
+        ["two", "two", 0.5, 30, 0.25, 0.75],
+        ["two", None, 0.5, 30, 0.25, 0.75],
     ]
     assert all(path.is_relative_to(directory.wandb) for path in files.values())
 
@@ -185,6 +186,16 @@ def test_the_contact_sheet_is_an_image_among_the_files(offline):
     directory, _, _, records = offline
     row = next(r["item"] for r in records["history"] if "gradcam/sheet._type" in r["item"])
     assert (folders(directory)[0] / "files" / row["gradcam/sheet.path"]).is_file()
+
+
+def test_the_attention_of_aw_convolutions_is_an_image_where_there_is_one(tmp_path):
+    directory = RunDirectory(tmp_path / "tiny-0123456789")
+    found = explanations(directory.gradcam)
+    Image.new("RGB", (8, 8)).save(directory.gradcam / "attention.png")
+    with open_mirror(experiment(wandb="offline"), directory, notify=pytest.fail) as mirror:
+        mirror.show(found)
+    records = read_back(folders(directory)[0])
+    assert any("attention/sheet._type" in row["item"] for row in records["history"])
 
 
 def test_summary_has_size_best_last_and_test(offline):
