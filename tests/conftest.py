@@ -4,10 +4,14 @@ import os
 import pickle
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from awlab.data import SceneSet
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,4 +96,46 @@ def small_image_folder(tmp_path: Path) -> Path:
                 image = striped(3 * label, rng, height=40 + 4 * index, width=56)
                 ending = "png" if index % 2 else "jpg"
                 Image.fromarray(image).save(folder / f"{class_name}_{index}.{ending}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def digit_scenes() -> "SceneSet":
+    """Twelve scenes of 64 pixels to train, six to validate and eight to test; digits 0, 1, 2."""
+    from awlab.data.digit_scenes import Composition, load_digit_scenes
+
+    return load_digit_scenes(
+        train_images=12,
+        validation_images=6,
+        test_images=8,
+        composition=Composition(64, classes=3, most_digits=3, digit_sizes=(16, 32)),
+    )
+
+
+@pytest.fixture
+def small_coco(tmp_path: Path, digit_scenes: "SceneSet") -> Path:
+    """A `runtime.data_root` with `coco` in its real format: 12 images to train and 8 to test.
+
+    The ids of its three categories, 0, 1 and 2, have gaps.
+    """
+    from awlab.data.write_coco import write_coco
+
+    root = tmp_path / "data"
+    for subset, scenes in (("train2017", digit_scenes.train), ("val2017", digit_scenes.test)):
+        write_coco(scenes, root / "coco", subset, ("0", "1", "2"), category_ids=(2, 17, 90))
+    return root
+
+
+@pytest.fixture
+def small_voc(tmp_path: Path, digit_scenes: "SceneSet") -> Path:
+    """A `runtime.data_root` with `VOCdevkit` in its real format: 18 images to train, 8 to test."""
+    from awlab.data.write_voc import write_voc
+
+    root = tmp_path / "data"
+    for subset, scenes in (
+        ("VOC2007/trainval", digit_scenes.train),
+        ("VOC2012/trainval", digit_scenes.val),
+        ("VOC2007/test", digit_scenes.test),
+    ):
+        write_voc(scenes, root / "VOCdevkit", subset, ("0", "1", "2"))
     return root

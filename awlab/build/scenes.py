@@ -6,10 +6,12 @@ from typing import Literal
 
 from awlab.build.registry import unregistered
 from awlab.data import DataError
+from awlab.data.coco import COCOLayout, load_coco
 from awlab.data.detection import DetectionData
 from awlab.data.digit_scenes import Composition, load_digit_scenes
 from awlab.data.scene_augmentation import SceneAugment
 from awlab.data.scenes import SceneSet
+from awlab.data.voc import load_voc
 from awlab.spec import detection_data as data_spec
 from awlab.spec.base import Family
 from awlab.spec.errors import InputError
@@ -59,6 +61,36 @@ def _(spec: data_spec.DigitScenes, *, root: Path) -> tuple[SceneSet, SceneAugmen
         validation_images=spec.validation_images,
         test_images=spec.test_images,
         composition=Composition(spec.size, spec.classes, spec.most_digits, spec.digit_sizes),
+        split_seed=spec.split_seed,
+    )
+    return scenes, _augment(spec.augmentation)
+
+
+@build_scenes.register
+def _(spec: data_spec.COCO, *, root: Path) -> tuple[SceneSet, SceneAugment]:
+    scenes = load_coco(
+        root / spec.folder,
+        train=spec.train,
+        validation=spec.validation,
+        test=spec.test,
+        classes=spec.classes,
+        layout=COCOLayout(spec.annotations, spec.images),
+        clip_boxes=spec.clip_boxes,
+        split_seed=spec.split_seed,
+    )
+    return scenes, _augment(spec.augmentation)
+
+
+@build_scenes.register
+def _(spec: data_spec.VOC, *, root: Path) -> tuple[SceneSet, SceneAugment]:
+    scenes = load_voc(
+        root / spec.folder,
+        train=spec.train,
+        validation=spec.validation,
+        test=spec.test,
+        classes=spec.classes,
+        train_on_difficult=spec.train_on_difficult,
+        clip_boxes=spec.clip_boxes,
         split_seed=spec.split_seed,
     )
     return scenes, _augment(spec.augmentation)

@@ -24,3 +24,9 @@ from awlab.data.scenes import SceneArray as SceneArray
 from awlab.data.scenes import SceneFiles as SceneFiles
 from awlab.data.scenes import Scenes as Scenes
 from awlab.data.scenes import SceneSet as SceneSet
+from awlab.data.coco import COCOLayout as COCOLayout
+from awlab.data.coco import load_coco as load_coco
+from awlab.data.objects import Prediction as Prediction
+from awlab.data.voc import load_voc as load_voc
+from awlab.data.write_coco import write_coco as write_coco
+from awlab.data.write_voc import write_voc as write_voc

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -72,15 +73,30 @@ class Objects:
 
     def subset(self, indices: Tensor) -> "Objects":
         """Keep only these images, in this order."""
-        return Objects.of([self[index] for index in indices.tolist()])
+        counts = self.first.diff()[indices]
+        first = F.pad(counts.cumsum(0), (1, 0))
+        shift = (self.first[indices] - first[:-1]).repeat_interleave(counts)
+        rows = torch.arange(int(first[-1])) + shift
+        return replace(self._rows(rows), image_ids=self.image_ids[indices], first=first)
 
     def without_crowds(self) -> "Objects":
         """Leave out what evaluation ignores: nothing is to be learned from it."""
-        return Objects.of([chosen(one, one["iscrowd"] == 0) for one in self])
+        keep = self.iscrowd == 0
+        return replace(self._rows(keep), first=F.pad(keep.cumsum(0), (1, 0))[self.first])
 
     def with_crowds_as_objects(self) -> "Objects":
         """Take what evaluation ignores for objects like others."""
         return replace(self, iscrowd=torch.zeros_like(self.iscrowd))
+
+    def _rows(self, rows: Tensor) -> "Objects":
+        """Select objects, whatever their images."""
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            labels=self.labels[rows],
+            area=self.area[rows],
+            iscrowd=self.iscrowd[rows],
+        )
 
 
 def target(
@@ -100,17 +116,6 @@ def target(
         "image_id": image_id,
         "area": sides.prod(1) if area is None else torch.tensor(area, dtype=torch.float32),
         "iscrowd": torch.tensor(iscrowd or [0] * len(labels), dtype=torch.int64),
-    }
-
-
-def chosen(one: Target, which: Tensor) -> Target:
-    """Keep the objects that a mask (K,) marks."""
-    return {
-        "boxes": one["boxes"][which],
-        "labels": one["labels"][which],
-        "image_id": one["image_id"],
-        "area": one["area"][which],
-        "iscrowd": one["iscrowd"][which],
     }
 
 

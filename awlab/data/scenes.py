@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 import torchvision.transforms.functional as F
+from PIL import Image
 from torch import Tensor
 
 from awlab.data.errors import DataError
@@ -93,6 +94,10 @@ class SceneFiles:
             self.paths[indices.numpy()], self.sizes[indices], self.objects.subset(indices)
         )
 
+    def with_objects(self, objects: Objects) -> "SceneFiles":
+        """Take other objects of the same images."""
+        return replace(self, objects=objects)
+
     def hold_out(self, fraction: float, *, seed: int) -> tuple["SceneFiles", "SceneFiles"]:
         """Split off a fraction of images at random, as the seed says: what remains, what not."""
         alike = torch.zeros(len(self.objects), dtype=torch.int64)
@@ -119,3 +124,8 @@ class SceneSet:
                     f"the {len(scenes.objects)} {split} images have no objects to find: a detector "
                     "cannot be measured on them"
                 )
+
+
+def as_picture(image: Tensor) -> Image.Image:
+    """Turn bytes (3, H, W) into a picture."""
+    return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())

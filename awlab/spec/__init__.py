@@ -17,6 +17,8 @@ from awlab.spec.data import Digits as Digits
 from awlab.spec.data import FolderAugmentation as FolderAugmentation
 from awlab.spec.data import ImageFolder as ImageFolder
 from awlab.spec.data import PhotoPatches as PhotoPatches
+from awlab.spec.detection_data import COCO as COCO
+from awlab.spec.detection_data import VOC as VOC
 from awlab.spec.detection_data import DetectionData as DetectionData
 from awlab.spec.detection_data import DigitScenes as DigitScenes
 from awlab.spec.detection_data import SceneAugmentation as SceneAugmentation

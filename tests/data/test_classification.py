@@ -250,16 +250,3 @@ def test_a_test_image_that_does_not_exist_is_named(image_set, index):
     message = rf"test image {index} does not exist; they are 0 \.\.\. 10"
     with pytest.raises(DataError, match=message):
         data(image_set).test_images([0, index])
-
-
-@pytest.mark.parametrize(
-    ("workers", "cores", "devices", "expected"),
-    [(3, 64, 1, 3), ("auto", 2, 1, 2), ("auto", 64, 8, 8), ("auto", 64, 1, 16), ("auto", 2, 4, 1)],
-)
-def test_files_get_the_cores_of_their_device(
-    image_set, monkeypatch, workers, cores, devices, expected
-):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
-    subject = data(image_set, workers=workers)
-    subject.trainer = place(0, devices)  # type: ignore[assignment]
-    assert subject.worker_count() == expected

@@ -1,13 +1,15 @@
 import contextlib
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
 
 from awlab.data.objects import target
 from awlab.spec.errors import InputError
@@ -64,7 +66,7 @@ def as_pycocotools(predictions, targets):
             for j, box in enumerate(kind[k]["boxes"].double())
         ]
 
-    truth = COCO()
+    truth: Any = COCO()
     truth.dataset = {
         "info": {},
         "images": [{"id": true["image_id"]} for true in targets],
@@ -178,7 +180,7 @@ def _rank(rank, folder, shares):
 @pytest.mark.slow
 @pytest.mark.parametrize("shares", [[(0, 17), (17, 30)], [(30, 30), (0, 30)]])
 def test_ranks_with_different_numbers_of_images_agree(tmp_path, shares):
-    multiprocessing.spawn(_rank, (str(tmp_path), shares), nprocs=2)
+    spawn(_rank, (str(tmp_path), shares), nprocs=2)
     expected = score(*scenes(0))
     for rank in (0, 1):
         ours = {name: value.item() for name, value in torch.load(tmp_path / f"{rank}.pt").items()}

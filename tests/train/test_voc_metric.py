@@ -1,13 +1,14 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
-from awlab.data.objects import target
+from awlab.data.objects import Prediction, target
 from awlab.train.voc_metric import voc_average_precision
 
 
-def found(*boxes):
+def found(*boxes) -> Prediction:
     """Boxes with label and score, as a detector says it."""
     return {
         "boxes": torch.tensor([box[:4] for box in boxes], dtype=torch.float32).view(-1, 4),
@@ -106,7 +107,7 @@ def as_the_development_kit(label, predictions, targets):
             curve.append((tp / npos, tp / (tp + fp)))
     points = [max([p for r, p in curve if r >= t / 10], default=0) for t in range(11)]
     levels = [0, *sorted({r for r, _ in curve})]
-    pairs = zip(levels, levels[1:], strict=False)
+    pairs = pairwise(levels)
     area = sum((b - a) * max(p for r, p in curve if r >= b) for a, b in pairs)
     return sum(points) / 11, area
 
