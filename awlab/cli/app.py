@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+ORDER = (
+    *("run", "eval", "gradcam", "profile", "export", "diff"),
+    *("plan", "ablate", "status", "logs", "cancel", "report", "dashboard", "reproduce"),
+    *("validate", "schema", "list", "doctor"),
+)
+"""The verbs as help shows them: first what is used first."""
+
+
 class _Verbs(TyperGroup):
     """Turns the errors that a user can cause into one message and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         try:

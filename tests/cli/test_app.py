@@ -50,3 +50,12 @@ def test_a_misspelt_verb_is_answered_with_the_nearest() -> None:
     done = CliRunner().invoke(app, ["validat", str(Path("x.yaml"))])
     assert done.exit_code == 2
     assert "Did you mean 'validate'" in done.stderr
+
+
+def test_help_begins_with_what_is_used_first() -> None:
+    from awlab.cli import app
+
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    panels = ["One experiment", "run ", "eval ", "One ablation", "plan ", "ablate ", "Around"]
+    places = [text.index(panel) for panel in panels]
+    assert places == sorted(places)
