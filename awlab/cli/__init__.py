@@ -5,6 +5,7 @@ done, 1 a run failed, 2 bad input, 73 another process is executing the run, 75 p
 command resumes), 130 interrupted.
 """
 
+from awlab.cli import dashboard as dashboard
 from awlab.cli import experiment as experiment
 from awlab.cli import launch as launch
 from awlab.cli import report as report

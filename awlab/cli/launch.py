@@ -17,6 +17,7 @@ from awlab.cli.backend import (
     slurm_array,
     this_machine,
 )
+from awlab.cli.dashboard import mirror
 from awlab.cli.study import PANEL, Overrides, plan, read_plan
 from awlab.execute.exit_codes import BAD_INPUT
 
@@ -263,6 +264,8 @@ def _execute(study: "Plan", asked: _Asked, place: "Backend", *, fail_fast: bool)
                 outcomes = executed.execute(chosen, view)
     done = merge_equal(make_plan(study.ablation), networks)
     conclude(screen, done, asked.file, chosen, stopped=bool(stop.code))
+    if chosen and not stop.code and set(done.states) == {"finished"}:
+        mirror(done)
     mine = [run for run in chosen if outcomes.get(run.id) is not Outcome.CLAIMED]
     code = stop.code or _failed(done, mine)
     if code:

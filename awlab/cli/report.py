@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from awlab.cli.app import AblationFile, AsJSON, Overrides, app, console, print_json
+from awlab.cli.dashboard import mirror
 from awlab.cli.study import PANEL, read_plan
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder; studies/NAME/report if left out.")
     ] = None,
+    wandb: Annotated[
+        bool, typer.Option("--wandb", help="Show it in W&B as well, in the run of the study.")
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Write what an ablation shows: tables, and a page that needs nothing else."""
@@ -35,12 +39,15 @@ def report(
 
     study = read_plan(ablation, overrides)
     wanted = [name.strip() for name in formats.split(",")]
-    paths = write_report(merge_equal(study, recall(study)), wanted, out)
+    merged = merge_equal(study, recall(study))
+    paths = write_report(merged, wanted, out)
     if as_json:
         print_json({name: str(path) for name, path in paths.items()})
     else:
         for path in paths.values():
             typer.echo(path)
+    if wandb:
+        mirror(merged, quiet=as_json)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -128,7 +128,7 @@ def result_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> wandb.Table:
-    columns = list(rows[0]) if rows else ["cell"]
+    columns: list[Any] = list(rows[0]) if rows else ["cell"]
     return wandb.Table(columns=columns, data=[list(row.values()) for row in rows])
 
 

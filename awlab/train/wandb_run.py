@@ -88,14 +88,14 @@ def modes(wanted: Wanted, notify: Notify) -> list[Mode]:
         return []
     if mode in ("offline", "dryrun"):
         return ["offline"]
-    if _has_key(notify):
+    if has_key(notify):
         return ["online", "offline"]
     if mode != "auto":
         notify("W&B: no API key was found (wandb login stores one): the run is mirrored offline")
     return ["offline"]
 
 
-def _has_key(notify: Notify) -> bool:
+def has_key(notify: Notify) -> bool:
     """Whether W&B finds an API key without asking; the server is not asked either."""
     try:
         wandb.setup(wandb.Settings(silent=True, mode="online"))  # WANDB_MODE would hide the key

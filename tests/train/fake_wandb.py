@@ -24,6 +24,8 @@ class FakeWandb(ThreadingHTTPServer):
         self.artifacts: dict[str, bool] = {}
         """Whether each was committed."""
         self.uploads: set[str] = set()
+        self.views: dict[str, dict[str, Any]] = {}
+        """Workspaces by id."""
         self.unknown: list[str] = []
         """Operations that this server does not know: W&B has changed."""
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -77,6 +79,15 @@ class FakeWandb(ThreadingHTTPServer):
         run.update({key: value for key, value in given.items() if value is not None})
         bucket = {"id": name, "name": name, "displayName": name, "project": PROJECT}
         return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+    def on_GetDefaultEntity(self, _: Any) -> Any:  # noqa: N802
+        return {"viewer": {"id": "u", "entity": "lab"}}
+
+    def on_UpsertView2(self, given: Any) -> Any:  # noqa: N802
+        key = given.get("id") or f"view-{len(self.views)}"
+        self.views[key] = given
+        view = {"id": key, "name": given["name"]}
+        return {"upsertView": {"view": view, "inserted": True}}
 
     def on_RunStoppedStatus(self, _: Any) -> Any:  # noqa: N802
         return {"project": {"run": {"stopped": False}}}

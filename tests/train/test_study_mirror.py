@@ -116,6 +116,7 @@ def test_a_study_is_one_offline_run_with_its_table_figures_and_wall(tmp_path):
 def test_it_arrives_whole_and_under_the_same_id_every_time(tmp_path, server):
     study = finished(tmp_path, "auto")
     notices = []
+    address = None
     for _ in range(2):
         address = mirror_study(study, collect(study), notify=notices.append)
     assert notices == []

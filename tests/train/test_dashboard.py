@@ -1,0 +1,91 @@
+import json
+import sys
+
+import pytest
+import wandb
+
+from awlab.record.study_directory import StudyDirectory
+from awlab.spec.errors import InputError
+from awlab.train.dashboard import CURVES, dashboard, save, specification
+from tests.train.fake_wandb import FakeWandb
+from tests.train.test_study_mirror import make
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = FakeWandb()
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    wandb.teardown()
+    yield server
+    wandb.teardown()
+    server.stop()
+
+
+def test_the_specification_shows_the_study_by_cell(tmp_path):
+    view = specification(dashboard(make(tmp_path)))
+    assert (view["project"], view["displayName"]) == ("awlab", "tiny")
+    section = view["spec"]["section"]
+    (runs,) = section["runSets"]
+    text = json.dumps(runs)
+    assert '"name": "group"' in text
+    assert '"value": "tiny"' in text
+    assert [key["name"] for key in runs["grouping"]] == ["jobType"]
+    assert runs["runFeed"]["columnPinned"]["summary:test/top1_error"]
+    sections = {one["name"]: one for one in section["panelBankConfig"]["sections"]}
+    curves = [panel["config"] for panel in sections["Learning curves"]["panels"]]
+    assert [curve["metrics"] for curve in curves] == [[name] for name in CURVES]
+    assert {(curve["groupBy"], curve["groupAgg"]) for curve in curves} == {("jobType", "mean")}
+    media = [panel["config"].get("mediaKeys") for panel in sections["Grad-CAM"]["panels"]]
+    assert media == [["report/gradcam_wall"], ["gradcam/sheet", "attention/sheet"], None]
+    tables = json.dumps([sections["Answer"], sections["Grad-CAM"]])
+    assert '"val": "report/results"' in tables
+    assert '"val": "gradcam/table"' in tables
+    assert len(sections["System"]["panels"]) > 2
+
+
+def test_it_is_saved_and_saved_over(tmp_path, server):
+    study = make(tmp_path)
+    url = save(study)
+    assert url.startswith(f"{server.url}/lab/awlab?nw=")
+    (first,) = server.views.values()
+    assert (first["entityName"], first["projectName"]) == ("lab", "awlab")
+    assert save(study) == url
+    ((key, second),) = server.views.items()
+    assert (second["id"], second["name"]) == (key, first["name"])
+    assert json.loads(second["spec"])["section"]["panelBankConfig"]["sections"]
+    assert server.unknown == []
+
+
+def test_what_was_saved_in_another_project_is_left_alone(tmp_path, server, monkeypatch):
+    save(make(tmp_path))
+    monkeypatch.setenv("WANDB_PROJECT", "another")
+    save(make(tmp_path))
+    assert sorted(view["projectName"] for view in server.views.values()) == ["another", "awlab"]
+
+
+def test_a_damaged_note_of_it_saves_it_anew(tmp_path, server):
+    study = make(tmp_path)
+    save(study)
+    StudyDirectory.of(study.ablation).dashboard.write_text("[]")
+    save(study)
+    assert len(server.views) == 2
+
+
+def test_without_a_key(tmp_path):
+    wandb.teardown()
+    with pytest.raises(InputError, match=r"no API key was found \(wandb login stores one\)"):
+        save(make(tmp_path))
+
+
+def test_a_server_that_refuses(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("WANDB_ENTITY", "lab")
+    monkeypatch.setattr(FakeWandb, "on_UpsertView2", lambda *_: None)
+    with pytest.raises(InputError, match="W&B did not take the dashboard: "):
+        save(make(tmp_path))
+
+
+def test_without_the_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    with pytest.raises(InputError, match=r"pip install 'awlab\[wandb-ui\]'"):
+        dashboard(make(tmp_path))
