@@ -7,6 +7,7 @@ command resumes), 130 interrupted.
 
 from awlab.cli import dashboard as dashboard
 from awlab.cli import experiment as experiment
+from awlab.cli import export as export
 from awlab.cli import launch as launch
 from awlab.cli import report as report
 from awlab.cli import study as study

@@ -1,7 +1,7 @@
 """The verbs that plan an ablation and describe it to others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -82,24 +82,6 @@ def _estimates(plan: "Plan") -> "dict[str, Estimate]":
         for cell in plan.cells
         if cell.same_as is None and any(run.state != "finished" for run in cell.runs)
     }
-
-
-@app.command(rich_help_panel=PANEL)
-def export(
-    ablation: AblationFile,
-    overrides: Overrides = None,
-    *,
-    to: Annotated[Literal["wandb-sweep"], typer.Option(help="What for.")] = "wandb-sweep",
-) -> None:
-    """Print an ablation as something else: a W&B sweep that agents execute."""
-    from awlab.plan.networks import merge_equal, recall
-    from awlab.plan.sweep import wandb_sweep
-    from awlab.spec.write_yaml import write_yaml
-
-    assert to == "wandb-sweep"
-    study = read_plan(ablation, overrides)
-    merged = merge_equal(study, recall(study))
-    typer.echo(write_yaml(wandb_sweep(merged, ablation, overrides or ())), nl=False)
 
 
 def read_plan(path: Path, overrides: list[str] | None) -> "Plan":

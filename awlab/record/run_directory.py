@@ -39,6 +39,8 @@ class RunDirectory:
         self.previous_checkpoint = self.checkpoints / "previous.ckpt"
         self.best_checkpoint = self.checkpoints / "best.ckpt"
         self.gradcam = self.path / "gradcam"
+        self.exports = self.path / "exports"
+        self.detections = self.path / "detections"
         self.wandb = self.path / "wandb"
         self.log = self.path / "log.txt"
         self.error = self.path / "error.txt"
