@@ -1,6 +1,6 @@
 """A sheet of explained images that a person reads at a glance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log
@@ -13,6 +13,7 @@ from awlab.pictures import SIDE, heat_colours
 # Pixels.
 MARGIN, GAP, SEAM, CAPTION, HEAD = 48, 32, 4, 68, 112
 CELL_WIDTH, CELL_HEIGHT = 2 * SIDE + SEAM, SIDE + CAPTION
+KEY = 260
 NARROWEST = 2 * CELL_WIDTH + GAP  # of the head, so that the title has room
 
 
@@ -34,16 +35,27 @@ def contact_sheet(pairs: Sequence[Pair], *, title: str, subtitle: str) -> Image.
 
     A right prediction has a blue tick, a wrong one a vermilion cross.
     """
-    columns = _columns(len(pairs), (CELL_WIDTH + GAP) / (CELL_HEIGHT + GAP))
-    rows = ceil(len(pairs) / columns)
-    width = max(columns * (CELL_WIDTH + GAP) - GAP, NARROWEST)
-    height = HEAD + rows * (CELL_HEIGHT + GAP) - GAP
+    return set_out([_cell(pair) for pair in pairs], lambda width: head(width, title, subtitle))
+
+
+def set_out(cells: Sequence[Image.Image], make_head: Callable[[int], Image.Image]) -> Image.Image:
+    """Set cells of one size out in a grid.
+
+    Args:
+        cells: At least one.
+        make_head: Draws what stands above them, as wide as it is told and `HEAD` pixels high.
+    """
+    cell_width, cell_height = cells[0].size
+    columns = _columns(len(cells), (cell_width + GAP) / (cell_height + GAP))
+    rows = ceil(len(cells) / columns)
+    width = max(columns * (cell_width + GAP) - GAP, NARROWEST)
+    height = HEAD + rows * (cell_height + GAP) - GAP
     sheet = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), PAPER)
-    sheet.paste(head(width, title, subtitle), (MARGIN, MARGIN))
-    for k, pair in enumerate(pairs):
+    sheet.paste(make_head(width), (MARGIN, MARGIN))
+    for k, cell in enumerate(cells):
         row, column = divmod(k, columns)
-        x, y = column * (CELL_WIDTH + GAP), HEAD + row * (CELL_HEIGHT + GAP)
-        sheet.paste(_cell(pair), (MARGIN + x, MARGIN + y))
+        x, y = column * (cell_width + GAP), HEAD + row * (cell_height + GAP)
+        sheet.paste(cell, (MARGIN + x, MARGIN + y))
     return sheet
 
 
@@ -58,18 +70,25 @@ def _columns(count: int, aspect: float) -> int:
 
 
 def head(width: int, title: str, subtitle: str) -> Image.Image:
-    """Draw the top of a sheet: what it shows, and what the colours mean."""
-    top = Image.new("RGB", (width, HEAD), PAPER)
+    """Draw the top of a sheet: what it shows, and what the colours of heat maps mean."""
+    top = entitled(width, title, subtitle)
     draw = ImageDraw.Draw(top)
-    key = width - 260
-    room = key - GAP
-    size = next((s for s in (34, 30, 26, 22) if draw.textlength(title, font(s)) <= room), 20)
-    draw.text((0, 28), fitted(draw, title, size, room), INK, font(size), anchor="ls")
-    draw.text((0, 60), fitted(draw, subtitle, 19, room), FAINT, font(19), anchor="ls")
-    ramp = Image.fromarray(heat_colours()[None]).resize((260, 14), Image.Resampling.BICUBIC)
+    key = width - KEY
+    ramp = Image.fromarray(heat_colours()[None]).resize((KEY, 14), Image.Resampling.BICUBIC)
     top.paste(ramp, (key, 14))
     draw.text((key, 56), "no evidence", FAINT, font(17), anchor="ls")
     draw.text((width, 56), "strongest", FAINT, font(17), anchor="rs")
+    return top
+
+
+def entitled(width: int, title: str, subtitle: str) -> Image.Image:
+    """Draw the top of a sheet, with `KEY` pixels on the right left free for a key of colours."""
+    top = Image.new("RGB", (width, HEAD), PAPER)
+    draw = ImageDraw.Draw(top)
+    room = width - KEY - GAP
+    size = next((s for s in (34, 30, 26, 22) if draw.textlength(title, font(s)) <= room), 20)
+    draw.text((0, 28), fitted(draw, title, size, room), INK, font(size), anchor="ls")
+    draw.text((0, 60), fitted(draw, subtitle, 19, room), FAINT, font(19), anchor="ls")
     draw.line([(0, 84), (width, 84)], LINE, 2)
     return top
 

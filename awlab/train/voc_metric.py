@@ -6,6 +6,7 @@ as right nor as wrong.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,11 +50,9 @@ def _of_class(
         objects += int((~difficult).sum())
         order = found["scores"][ours].argsort(descending=True, stable=True)
         scores.append(found["scores"][ours][order])
-        is_right, is_wrong = _judge(
-            found["boxes"][ours][order], true["boxes"][theirs], difficult=difficult
-        )
-        right.append(is_right)
-        wrong.append(is_wrong)
+        verdicts = judge(found["boxes"][ours][order], true["boxes"][theirs], difficult=difficult)
+        right.append(verdicts.right)
+        wrong.append(verdicts.wrong)
     order = torch.cat(scores).argsort(descending=True, stable=True)
     hits = torch.cat(right)[order].double().cumsum(0)
     misses = torch.cat(wrong)[order].double().cumsum(0)
@@ -62,23 +61,34 @@ def _of_class(
     return _at_eleven_points(recall, precision), _area(recall, precision)
 
 
-def _judge(boxes: Tensor, objects: Tensor, *, difficult: Tensor) -> tuple[Tensor, Tensor]:
-    """Which boxes of an image, the most confident first, are right and which are wrong."""
+class Verdicts(NamedTuple):
+    """What boxes are worth; those that are neither right nor wrong found something difficult."""
+
+    right: Tensor
+    """Of each box, bool."""
+    wrong: Tensor
+    """Of each box, bool."""
+    found: Tensor
+    """Of each object, bool: whether a box is right about it."""
+
+
+def judge(boxes: Tensor, objects: Tensor, *, difficult: Tensor) -> Verdicts:
+    """Compare boxes (K, 4) of a class in an image, the most confident first, with its objects."""
     right = torch.zeros(len(boxes), dtype=torch.bool)
     wrong = torch.ones(len(boxes), dtype=torch.bool)
+    found = torch.zeros(len(objects), dtype=torch.bool)
     if not len(objects):
-        return right, wrong
-    taken: set[int] = set()
+        return Verdicts(right, wrong, found)
     best = box_iou(boxes, objects).max(1)
     for k, (overlap, which) in enumerate(zip(*(part.tolist() for part in best), strict=True)):
         if overlap < _OVERLAP:
             continue
         if difficult[which]:
             wrong[k] = False
-        elif which not in taken:
-            taken.add(which)
-            right[k], wrong[k] = True, False
-    return right, wrong
+        elif not found[which]:
+            found[which] = right[k] = True
+            wrong[k] = False
+    return Verdicts(right, wrong, found)
 
 
 def _at_eleven_points(recall: Tensor, precision: Tensor) -> float:

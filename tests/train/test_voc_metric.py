@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from awlab.data.objects import Prediction, target
-from awlab.train.voc_metric import voc_average_precision
+from awlab.train.voc_metric import judge, voc_average_precision
 
 
 def found(*boxes) -> Prediction:
@@ -135,3 +135,12 @@ def test_scores_are_those_of_the_development_kit(seed):
         voc_average_precision(predictions, targets), zip(*expected, strict=True), strict=True
     ):
         assert ours == pytest.approx(sum(theirs) / 3)
+
+
+def test_boxes_are_judged_one_by_one():
+    objects = torch.tensor([A, B, C], dtype=torch.float32)
+    boxes = torch.tensor([A, A, C, NOWHERE], dtype=torch.float32)
+    verdicts = judge(boxes, objects, difficult=torch.tensor([False, False, True]))
+    assert verdicts.right.tolist() == [True, False, False, False]
+    assert verdicts.wrong.tolist() == [False, True, False, True]
+    assert verdicts.found.tolist() == [True, False, False]
