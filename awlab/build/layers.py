@@ -5,6 +5,7 @@ from functools import partial, singledispatch
 from torch import nn
 
 from awlab.build.registry import unregistered
+from awlab.models.cond_conv import CondConv2d
 from awlab.models.stage import AttentionFactory, ConvFactory
 from awlab.models.zoo import import_timm
 from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
@@ -45,6 +46,11 @@ def _(spec: conv_spec.AWConvolution) -> ConvFactory:
         min_hidden=spec.min_hidden,
         norm=spec.norm,
     )
+
+
+@build_conv.register
+def _(spec: conv_spec.CondConvolution) -> ConvFactory:
+    return partial(CondConv2d, experts=spec.experts)
 
 
 @build_attention.register

@@ -9,6 +9,7 @@ from awlab.spec.attention import SqueezeExcitation as SqueezeExcitation
 from awlab.spec.base import Family as Family
 from awlab.spec.base import Spec as Spec
 from awlab.spec.conv import AWConvolution as AWConvolution
+from awlab.spec.conv import CondConvolution as CondConvolution
 from awlab.spec.conv import Conv as Conv
 from awlab.spec.data import CIFAR as CIFAR
 from awlab.spec.data import Augmentation as Augmentation

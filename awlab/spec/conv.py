@@ -59,3 +59,11 @@ class AWConvolution(Conv):
                     "share nothing along it"
                 )
         return {dim: expand[dim] for dim in ("n", "c2", "c1", "h", "w") if dim in expand}
+
+
+class CondConvolution(Conv):
+    """CondConv (Yang et al. 2019): a sum of kernels for each image, from timm (extra `zoo`)."""
+
+    kind: Literal["condconv"] = "condconv"
+    experts: int = Field(default=4, ge=2)
+    """Kernels that are summed; weights of a layer are multiplied by as many."""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from awlab import build, spec
+from awlab.models.cond_conv import CondConv2d
 from awlab.nn import CBAM, AWConv2d, SqueezeExcitation
 from awlab.spec.errors import InputError
 
@@ -21,6 +22,11 @@ def test_conv_settings_arrive():
     assert conv.expand == {"c2": 2, "h": "full"}
     assert (conv.f2, conv.reduction, conv.stride, conv.bias) == ("product", 8, (2, 2), None)
     assert conv.state_dict()["attention.0.weight"].shape[0] == 3
+    rival = build.build_conv(spec.CondConvolution(experts=3))(
+        4, 8, 3, stride=2, padding=1, bias=False
+    )
+    assert isinstance(rival, CondConv2d)
+    assert rival.routing.out_features == 3
     plain = build.conv_factory(None)
     assert plain is nn.Conv2d
 

@@ -50,6 +50,7 @@ AUGMENTED = spec.AAWideResNet(
         resnet(),
         resnet(depth=18, conv=spec.AWConvolution(f2="product"), attention=spec.CBAM()),
         resnet(depth=18, attention=spec.ECA()),
+        resnet(depth=18, conv=spec.CondConvolution(experts=2)),
         resnet(depth=18, attention=spec.GatherExcite(extent=2)),
         resnet(depth=18, attention=spec.GlobalContext(fusion="scale")),
         resnet(stem="imagenet", stride_in="3x3", attention=spec.SqueezeExcitation()),

@@ -1,6 +1,6 @@
 import pytest
 
-from awlab.spec.conv import AWConvolution, Conv
+from awlab.spec.conv import AWConvolution, CondConvolution, Conv
 from awlab.spec.errors import SpecError
 from awlab.spec.load import parse
 
@@ -40,3 +40,9 @@ def test_other_texts_are_no_ratio(ratio):
     )
     with pytest.raises(SpecError, match=message):
         parse(Conv, {"kind": "aw", "expand": {"h": ratio}})
+
+
+def test_condconv_has_experts():
+    assert parse(Conv, {"kind": "condconv"}) == CondConvolution(experts=4)
+    with pytest.raises(SpecError, match=r"experts: must be at least 2, not 1"):
+        parse(Conv, {"kind": "condconv", "experts": 1})
