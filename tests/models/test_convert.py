@@ -331,14 +331,20 @@ def test_networks_of_libraries_are_converted(build, name):
         plain = sum(type(layer) is nn.Conv2d for layer in network.modules())
         names = awlab.convert(network, AWConv2d, every=3)
         logits = network.eval()(torch.empty(2, 3, 64, 64))
+        logits.sum().backward()
     assert logits.shape == (2, 7)
     assert len(names) == -(-plain // 3) > 0
     layers = dict(network.named_modules())
     assert all(isinstance(layers[name], AWConv2d) for name in names)
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize(("build", "name"), SMALL, ids=short)
-def test_small_networks_of_libraries_go_on_learning(build, name):
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [pytest.param(*one, marks=[] if one in SMALL else pytest.mark.slow) for one in ALL],
+    ids=short,
+)
+def test_networks_of_libraries_go_on_learning(build, name):
     """The function is kept, every parameter gets a gradient, and weights are stored and loaded."""
     needs_timm(build)
 
