@@ -1,13 +1,16 @@
 """The verbs that say what runs show."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from awlab.cli.app import AblationFile, AsJSON, Overrides, app, console, print_json
+from awlab.cli.app import AblationFile, AsJSON, Overrides, app, console, end, print_json
 from awlab.cli.dashboard import mirror
 from awlab.cli.study import PANEL, read_plan
+from awlab.execute.exit_codes import BAD_INPUT
 
 if TYPE_CHECKING:
     from awlab.complexity import Comparison
@@ -52,30 +55,84 @@ def report(
 
 @app.command(rich_help_panel=PANEL)
 def reproduce(
-    table: Annotated[
+    target: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE|ABLATION", help="table1, table2, or an ablation with printed numbers."
+            metavar="RUN|TABLE|ABLATION",
+            help="A run directory; table1, table2, table3; or an ablation with printed numbers.",
         ),
     ],
     overrides: Overrides = None,
     *,
+    run: Annotated[
+        bool, typer.Option("--run", help="First run what is missing; as awlab ablate does.")
+    ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Of a match, percentage points; 0.5 if left out.")
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Say row by row whether a published table is reproduced by the runs there are."""
-    from dataclasses import asdict
+    """Say row by row whether a published table, or one run, is reproduced by the runs there are."""
+    if Path(target).is_dir():
+        if overrides or tolerance is not None:
+            raise end(BAD_INPUT, "a run is made again as it was; leave out overrides, --tolerance")
+        return _reproduce_run(Path(target), run=run, as_json=as_json)
+    is_table = re.fullmatch(r"table\d+", target) and not Path(target).exists()
+    file = Path(PAPER_TABLES.format(name=target) if is_table else target)
+    return _reproduce_table(file, overrides, tolerance, run=run, as_json=as_json)
 
+
+def _reproduce_table(
+    file: Path,
+    overrides: list[str] | None,
+    tolerance: float | None,
+    *,
+    run: bool,
+    as_json: bool,
+) -> None:
     from awlab.report.collect import collect
+    from awlab.report.reproduce import TOLERANCE, show_reproduction
     from awlab.report.reproduce import reproduce as compare
-    from awlab.report.reproduce import show_reproduction
 
-    named = Path(PAPER_TABLES.format(name=table))
-    study = read_plan(named if named.exists() else Path(table), overrides)
-    rows = compare(study, collect(study), _costs(study))
+    if run:
+        from awlab.cli.launch import ablate
+
+        ablate(file, overrides)
+    study = read_plan(file, overrides)
+    if not any(cell.paper for cell in study.cells):
+        raise end(BAD_INPUT, f"{file}: has no `paper` to compare with")
+    limit = TOLERANCE if tolerance is None else tolerance
+    rows = compare(study, collect(study), _costs(study), tolerance=limit)
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json([row.to_json() for row in rows])
     else:
         show_reproduction(console(), rows)
+
+
+def _reproduce_run(folder: Path, *, run: bool, as_json: bool) -> None:
+    from awlab.record.record import read_result
+    from awlab.record.run_directory import RunDirectory
+    from awlab.report.reproduce import beside_paper, show_reproduction
+    from awlab.report.reproduce_run import again, reproduce_run, show_run_again
+
+    experiment = again(folder)
+    if run:
+        from awlab.train.fit import run as fit
+
+        fit(experiment, console=None if as_json else console())
+    found = reproduce_run(folder)
+    costs: Sequence[Comparison] = ()
+    if experiment.paper is not None:
+        from awlab import complexity
+
+        costs = complexity.compare(complexity.profile(experiment), experiment.paper)
+    row = beside_paper(experiment, read_result(RunDirectory(folder)), costs)
+    if as_json:
+        return print_json(found.to_json() | {"paper": row and row.to_json()})
+    show_run_again(console(), found)
+    if row is not None:
+        show_reproduction(console(), [row])
+    return None
 
 
 @app.command(rich_help_panel="One experiment")

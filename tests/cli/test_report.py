@@ -1,13 +1,16 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from awlab.cli import app
+from awlab.cli import app, launch
 from awlab.plan import load_ablation, plan
 from awlab.record.record import Epoch, Result, write_result
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.experiment import Experiment
+from awlab.train import fit as fitting
 
 ROOT = Path(__file__).parents[2]
 STUDY = """\
@@ -83,3 +86,66 @@ def test_reproduce_a_table_that_was_not_run(monkeypatch: pytest.MonkeyPatch) -> 
         cost for row in rows for cost in row["costs"] if cost["quantity"] == "parameters_m"
     ]
     assert {cost["verdict"] for cost in parameters} == {"match"}
+
+
+def test_a_table_without_a_file_is_named() -> None:
+    code, _, error = invoke("reproduce", "table9")
+    assert code == 2
+    assert "ablations/paper_table9.yaml" in error
+
+
+PAPER = "paper: {aw: {source: Table 9, top1_error: 15.0}, plain: {source: T, top1_error: 10.5}}\n"
+
+
+def test_reproduce_an_ablation(study: list[RunDirectory]) -> None:
+    code, _, error = invoke("reproduce", "small.yaml")
+    assert (code, "has no `paper`" in error) == (2, True)
+    Path("small.yaml").write_text(STUDY + PAPER)
+    code, out, _ = invoke("reproduce", "small.yaml", "--json")
+    rows = {row["cell"]: row for row in json.loads(out)}
+    assert code == 0
+    assert rows["aw"]["difference"]["agreement"] == "cannot be resolved with these seeds"
+    assert rows["plain"]["error"]["agreement"] == "within the interval"
+    code, out, _ = invoke("reproduce", "small.yaml", "--json", "--tolerance", "20")
+    assert {row["error"]["agreement"] for row in json.loads(out)} == {"matches"}
+
+
+def test_reproduce_runs_what_is_missing_when_asked(
+    study: list[RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, list[str] | None]] = []
+    monkeypatch.setattr(launch, "ablate", lambda *arguments: asked.append(arguments))
+    Path("small.yaml").write_text(STUDY + PAPER)
+    assert invoke("reproduce", "small.yaml", "seeds=2", "--run")[0] == 0
+    assert asked == [(Path("small.yaml"), ["seeds=2"])]
+
+
+def test_reproduce_a_run(study: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(study[0].path)
+    code, out, _ = invoke("reproduce", folder)
+    assert (code, "not run here" in out) == (0, True)
+
+    def fit(experiment: Experiment, *, console: object) -> None:
+        target = RunDirectory.of(experiment)
+        shutil.copytree(study[0].path, target.path)
+
+    monkeypatch.setattr(fitting, "run", fit)
+    code, out, _ = invoke("reproduce", folder, "--run", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {row["agreement"] for row in found["metrics"]} == {"matches"}
+    assert found["paper"] is None
+    assert invoke("reproduce", folder, "seeds=2")[0] == 2
+    assert invoke("reproduce", ".")[0] == 2
+
+
+def test_reproduce_a_run_beside_its_printed_number(study: list[RunDirectory]) -> None:
+    file = study[0].experiment
+    paper = "paper: {source: Table 9, top1_error: 9.0, gmacs: 0.5}\n"
+    file.write_text(file.read_text().replace("paper: null\n", paper))
+    code, out, _ = invoke("reproduce", str(study[0].path), "--json")
+    paper = json.loads(out)["paper"]
+    assert code == 0
+    assert paper["error"]["agreement"] == "cannot be resolved with these seeds"
+    assert [cost["verdict"] for cost in paper["costs"]] == ["differs"]
+    assert "printed 9.00" in invoke("reproduce", str(study[0].path))[1]

@@ -140,7 +140,7 @@ def test_what_is_printed(rows: Rows) -> None:
     shown = text.getvalue()
     assert "\N{MINUS SIGN}2.00, printed \N{MINUS SIGN}5.00" in shown
     assert "18.00, printed 15.00" in shown
-    assert shown.index("difference, pp") < shown.index("error, %") < shown.index("parameters, M")
+    assert shown.index("difference, pp") < shown.index("mean, %") < shown.index("parameters, M")
 
 
 def test_plain_data(rows: Rows) -> None:
