@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torchvision.transforms.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.v2 import RandomResizedCrop
+from torchvision.transforms.v2 import functional as F
 
 from awlab.data.errors import DataError
 from awlab.data.randomness import Stream, fold
@@ -66,10 +66,11 @@ class Crops:
 
     def random(self, image: Any, seed: int) -> Tensor:
         """Take a crop of random area and shape, as the seed says, and resize it."""
+        draw = RandomResizedCrop(self.size, self.scale, self.ratio)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            box = RandomResizedCrop.get_params(image, list(self.scale), list(self.ratio))
-        return F.pil_to_tensor(F.resized_crop(image, *box, [self.size, self.size]))
+            box = draw.make_params([image])
+        return F.pil_to_tensor(F.resized_crop(image, **box, size=[self.size, self.size]))
 
 
 @dataclass(frozen=True, eq=False)
