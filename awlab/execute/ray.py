@@ -196,7 +196,7 @@ class RayCall(Call):
         log: Path,
         wanted: dict[str, Any],
     ) -> None:
-        function = ray.remote(_answer).options(max_retries=0, max_calls=1, **wanted)
+        function: Any = ray.remote(max_retries=0, max_calls=1, **wanted)(_answer)
         self._answer: Any = function.remote(_Place(log), target, tuple(arguments), share.threads)
 
     def done(self) -> bool:

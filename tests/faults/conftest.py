@@ -146,6 +146,7 @@ class Lab:
         """Start `awlab ablate`, its two runs at once."""
         self.write()
         command = [sys.executable, "-m", "awlab", "ablate", "study.yaml", "--jobs", "2", *arguments]
+        path = os.pathsep.join([str(self.folder), *os.environ.get("PYTHONPATH", "").split()])
         with (self.folder / "output.txt").open("a") as output:
             process = subprocess.Popen(
                 command,
@@ -155,7 +156,7 @@ class Lab:
                 stdin=subprocess.DEVNULL,
                 text=True,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(self.folder), "CUDA_VISIBLE_DEVICES": ""},
+                env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
             )
         self.processes.append(process)
         return process
@@ -185,7 +186,10 @@ class Lab:
         """Wait for a run that has come this far and is not finished."""
 
         def find() -> Run | None:
-            return next((run for run in self.plan().runs if is_there(run)), None)
+            found = next((run for run in self.plan().runs if is_there(run)), None)
+            alive = [process for process in self.processes if process.poll() is None]
+            assert found or alive or not self.processes, self.output
+            return found
 
         def is_there(run: Run) -> bool:
             rows = run.directory.metrics
