@@ -6,16 +6,19 @@
 | taps and C1                | `output_gate`   | the gate commutes with the convolution          |
 | taps and C2                | `input_gate`    | likewise                                        |
 | taps, 1x1 kernel, P > C    | `samples`       | gated weights are smaller than a gated image    |
+| C1 or C2, on a GPU         | `fused`         | a Triton kernel gates what is in registers      |
 | C1 or C2, P <= C / 2       | `taps`          | one weight for all; a gate acts on P products   |
 | C1 or C2, P > C / 2        | `samples`       | a gate acts on C weights, a few samples at once |
-| C1 or C2, few channels     | `grouped`       | matrix products would be too small              |
-| neither                    | `grouped`       | nothing to gain                                 |
+| and fewer than 64 channels | `grouped`       | such products are too small for a matrix        |
+| neither, 128 channels      | `samples`       | gated weights are used while in the cache       |
+| neither, fewer channels    | `grouped`       | as above                                        |
 | any but the first three,   | `portable`      | the exported graph serves any batch             |
 | while exporting            |                 |                                                 |
 
 P is the number of output pixels and C that of the channels that the gate is shared along: a value
 of the gate multiplies either P products or C weights. `grouped` also serves what the others do not
-fit: channel groups, strides where P is large. `docs/performance.md` has the measurements.
+fit: channel groups, strides where P is large; on a GPU without Triton it is `taps`. With one sample
+all gates are shared by the whole batch. `docs/performance.md` has the measurements.
 """
 
 # Shape suffixes: N batch, B blocks of N / B consecutive samples that share a gate, O out channels,
@@ -29,11 +32,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from awlab.nn import grouped_conv, portable_conv, sample_conv, tap_conv
+from awlab.nn import grouped_conv, kernels, portable_conv, sample_conv, tap_conv
 from awlab.nn.geometry import Geometry, image_size, kernel_size
 
-FEW_CHANNELS = 64
-"""From here on the matrix products of `samples` and `taps` beat a grouped convolution's loops."""
+ONE_SIDED_CHANNELS, TWO_SIDED_CHANNELS = 64, 128
+"""From here on the matrix products of `samples` beat a grouped convolution's loops."""
 
 Form = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
 Gradients = Callable[[Tensor, Tensor, Tensor, Tensor, Geometry], tuple[Tensor, Tensor, Tensor]]
@@ -67,13 +70,14 @@ def choose(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Ge
     if torch.compiler.is_exporting() and not (one_sided and taps == [1, 1]):
         return "portable"
     if not one_sided:
-        return "grouped"
+        many = has_channels(weight_OIhw, TWO_SIDED_CHANNELS)
+        return "samples" if many and sample_form_fits(x_NIHW, weight_OIhw, geometry) else "grouped"
     if taps != [1, 1]:
         return choose_one_sided(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
     on_cpu = x_NIHW.device.type == "cpu" and not torch.compiler.is_exporting()
     if kernel_size(weight_OIhw) == (1, 1) and on_cpu:
         pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
-        if pixels > channels and sample_conv.fits(geometry, image_size(x_NIHW), (1, 1)):
+        if pixels > channels and sample_form_fits(x_NIHW, weight_OIhw, geometry):
             return "samples"
     return "output_gate" if inputs == 1 else "input_gate"
 
@@ -82,18 +86,35 @@ def choose_one_sided(
     x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
 ) -> str:
     """Name the form for a gate of its own for each tap, and for outputs or inputs."""
-    pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
     device = x_NIHW.device.type
     # A form without shape-dependent shortcuts, so that operations can be counted on "meta".
-    if geometry.groups > 1 or device == "meta":
+    if device == "meta":
+        return "grouped"
+    if kernels.fits(x_NIHW):
+        return "fused"
+    if geometry.groups > 1:
         return "grouped"
     if device != "cpu":
-        return "taps"  # not measured
-    if min(weight_OIhw.shape[:2]) < FEW_CHANNELS:
+        return "taps"
+    pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+    if 2 * pixels <= channels:
+        return "taps"
+    if not has_channels(weight_OIhw, ONE_SIDED_CHANNELS):
         return "grouped"
-    if sample_conv.fits(geometry, image_size(x_NIHW), kernel_size(weight_OIhw)):
-        return "taps" if 2 * pixels <= channels else "samples"
+    if sample_form_fits(x_NIHW, weight_OIhw, geometry):
+        return "samples"
     return "taps" if pixels <= channels else "grouped"
+
+
+def has_channels(weight_OIhw: Tensor, count: int) -> bool:
+    """Return whether a convolution has so many channels on either side."""
+    return min(weight_OIhw.shape[:2]) >= count
+
+
+def sample_form_fits(x_NIHW: Tensor, weight_OIhw: Tensor, geometry: Geometry) -> bool:
+    """Return whether `samples` can and should do this convolution."""
+    on_cpu = x_NIHW.device.type == "cpu"
+    return on_cpu and sample_conv.fits(geometry, image_size(x_NIHW), kernel_size(weight_OIhw))
 
 
 def gate_costs(
@@ -132,6 +153,13 @@ def per_sample(gate_BOIhw: Tensor, x_NIHW: Tensor) -> Tensor:
     return gate_BOIhw if repeats == 1 else gate_BOIhw.repeat_interleave(repeats, 0)
 
 
+def one_side(gate_BOIhw: Tensor, x_NIHW: Tensor, weight_OIhw: Tensor) -> Tensor:
+    """Repeat a gate for each sample, each tap, and each channel of the side that it belongs to."""
+    on_output = gate_BOIhw.shape[2] == 1
+    side = (weight_OIhw.shape[0], 1) if on_output else (1, weight_OIhw.shape[1])
+    return per_sample(gate_BOIhw, x_NIHW).expand(-1, *side, *kernel_size(weight_OIhw))
+
+
 class GatedConv(torch.autograd.Function):
     """A gated convolution that keeps nothing but its operands for its backward pass."""
 
@@ -162,11 +190,18 @@ class GatedConv(torch.autograd.Function):
 
 def taps(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
     """Convolve tap by tap, for a gate that is shared along C1 or along C2."""
-    on_output = gate_BOIhw.shape[2] == 1
-    side = (weight_OIhw.shape[0], 1) if on_output else (1, weight_OIhw.shape[1])
-    gate_NOIhw = per_sample(gate_BOIhw, x_NIHW).expand(-1, *side, *kernel_size(weight_OIhw))
+    gate_NOIhw = one_side(gate_BOIhw, x_NIHW, weight_OIhw)
     forwards, backwards = tap_conv.output, tap_conv.gradients
     return GatedConv.apply(x_NIHW, weight_OIhw, gate_NOIhw, geometry, forwards, backwards)
+
+
+def fused(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
+    """Convolve in one kernel, for a gate that is shared along C1 or along C2."""
+    from awlab.nn.kernels.operator import gated_conv2d as operator  # needs Triton
+
+    gate_NOIhw = one_side(gate_BOIhw, x_NIHW, weight_OIhw)
+    places = map(list, geometry[:3])
+    return operator(x_NIHW, weight_OIhw, gate_NOIhw, *places, geometry.groups)
 
 
 def samples(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
@@ -189,7 +224,7 @@ def portable(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: 
 
 FORMS: dict[str, Form] = {
     form.__name__: form
-    for form in (one_weight, output_gate, input_gate, taps, samples, grouped, portable)
+    for form in (one_weight, output_gate, input_gate, fused, taps, samples, grouped, portable)
 }
 
 

@@ -2,6 +2,7 @@ from itertools import chain, combinations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -105,8 +106,11 @@ ALONG_C1 = (8, 128, 1, 3, 3)
         (ALONG_C1, 32, SAME._replace(stride=(2, 2)), "grouped"),
         (ALONG_C1, 16, SAME._replace(groups=2), "grouped"),
         ((8, 32, 1, 3, 3), 16, SAME, "grouped"),
-        ((8, 128, 128, 3, 3), 8, SAME, "grouped"),
-        ((8, 128, 128, 1, 1), 8, SAME, "grouped"),
+        ((8, 32, 1, 3, 3), 8, SAME, "taps"),
+        ((8, 128, 128, 3, 3), 8, SAME, "samples"),
+        ((8, 128, 128, 1, 1), 8, SAME, "samples"),
+        ((8, 128, 128, 3, 3), 8, SAME._replace(stride=(2, 2)), "grouped"),
+        ((8, 32, 128, 3, 3), 8, SAME, "grouped"),
     ],
 )
 def test_chooses_by_what_is_shared_and_by_shape(gate, size, geometry, form):
@@ -120,6 +124,15 @@ def test_chooses_by_what_is_shared_and_by_shape(gate, size, geometry, form):
 def test_chooses_for_one_by_one_kernels(size, form):
     x, weight = torch.empty(8, 128, size, size), torch.empty(128, 128, 1, 1)
     assert choose(x, weight, torch.empty(8, 128, 1, 1, 1), Geometry()) == form
+
+
+@pytest.mark.parametrize(("dtype", "form"), [(torch.bfloat16, "fused"), (torch.float64, "taps")])
+def test_chooses_kernels_on_a_gpu(dtype, form):
+    pytest.importorskip("triton")
+    with FakeTensorMode(), torch.device("cuda"):
+        x, weight = torch.empty(8, 32, 9, 9, dtype=dtype), torch.empty(64, 32, 3, 3, dtype=dtype)
+        gate = torch.empty(8, 64, 1, 3, 3, dtype=dtype)
+        assert choose(x, weight, gate, SAME) == form
 
 
 def test_counts_operations_on_the_meta_device():

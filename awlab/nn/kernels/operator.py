@@ -1,0 +1,181 @@
+"""The kernels as one operator of torch: for autograd, torch.compile, and counters of operations."""
+
+# Shape suffixes: N samples, O out channels, I in channels, C those of the gate's side, H W image,
+# h w kernel, g groups.
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from awlab.nn.geometry import Geometry, image_size, kernel_size
+from awlab.nn.kernels.gradients import weight_and_gate_gradients
+from awlab.nn.kernels.product import empty_image, gated_product
+
+
+@torch.library.custom_op("awlab::gated_conv2d", mutates_args=())
+def gated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    gate: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Tensor:
+    """Convolve with weights that are gated along the outputs or along the inputs.
+
+    Args:
+        x: (N, I, H, W).
+        weight: (O, I / groups, h, w).
+        gate: (N, O, 1, h, w) or (N, 1, I / groups, h, w).
+        stride: As the following ones, of a convolution.
+        padding: Zeros on both sides.
+        dilation: Of the kernel.
+        groups: Of the channels.
+    """
+    x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output = operands(
+        x, weight, gate, stride, padding, dilation, groups
+    )
+    size = geometry.output_size(image_size(x), kernel_size(weight))
+    return gated_product(
+        x_NIHW,
+        weight_hwgOI.transpose(3, 4),
+        gate_NhwC,
+        size,
+        geometry,
+        gates_result=gates_output,
+        transposed=False,
+    )
+
+
+@torch.library.custom_op("awlab::gated_conv2d_backward", mutates_args=())
+def gated_conv2d_backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    gate: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of input, weight and gate."""
+    x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output = operands(
+        x, weight, gate, stride, padding, dilation, groups
+    )
+    grad_NOHW = channels_last(grad)
+    grad_NIHW = gated_product(
+        grad_NOHW,
+        weight_hwgOI,
+        gate_NhwC,
+        image_size(x),
+        geometry,
+        gates_result=not gates_output,
+        transposed=True,
+    )
+    grad_hwgOI, grad_NhwC = weight_and_gate_gradients(
+        grad_NOHW, x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output=gates_output
+    )
+    return (
+        grad_NIHW,
+        grad_hwgOI.permute(2, 3, 4, 0, 1).flatten(0, 1).contiguous(),
+        grad_NhwC.permute(0, 3, 1, 2).reshape(gate.shape).contiguous(),
+    )
+
+
+@gated_conv2d.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    gate: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Tensor:
+    del gate
+    geometry = geometry_of(stride, padding, dilation, groups)
+    size = geometry.output_size(image_size(x), kernel_size(weight))
+    return empty_image(x, weight.shape[0], size)
+
+
+@gated_conv2d_backward.register_fake
+def _(grad: Tensor, x: Tensor, weight: Tensor, gate: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    del grad
+    return (
+        empty_image(x, x.shape[1], image_size(x)),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
+        torch.empty_like(gate, memory_format=torch.contiguous_format),
+    )
+
+
+def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Keep the operands, and nothing that is larger."""
+    del output
+    ctx.save_for_backward(*inputs[:3])
+    ctx.geometry = inputs[3:]
+
+
+def differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients of the operator's arguments."""
+    return *gated_conv2d_backward(grad, *ctx.saved_tensors, *ctx.geometry), None, None, None, None
+
+
+gated_conv2d.register_autograd(differentiate, setup_context=keep)
+
+
+@register_flop_formula(torch.ops.awlab.gated_conv2d)
+def _count(x: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    return operations(weight, out_shape)
+
+
+@register_flop_formula(torch.ops.awlab.gated_conv2d_backward)
+def _count_backward(grad: Any, x: Any, weight: Any, *_: Any, **__: Any) -> int:
+    return 2 * operations(weight, grad)
+
+
+def operations(weight_OIhw: Any, y_NOHW: Any) -> int:
+    """Count the multiplications and additions of an ordinary convolution, by shapes."""
+    outputs, *per_output = weight_OIhw
+    samples, _, height, width = y_NOHW
+    products = samples * outputs * height * width
+    for length in per_output:
+        products *= length
+    return 2 * products
+
+
+def operands(
+    x: Tensor,
+    weight: Tensor,
+    gate: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+) -> tuple[Tensor, Tensor, Tensor, Geometry, bool]:
+    """Arrange the arguments of the operator for the kernels, and tell whether outputs are gated."""
+    gates_output = gate.shape[2] == 1
+    weight_hwgOI = weight.unflatten(0, (groups, -1)).permute(3, 4, 0, 1, 2)
+    gate_NhwC = gate.squeeze(2 if gates_output else 1).permute(0, 2, 3, 1)
+    return (
+        channels_last(x),
+        weight_hwgOI.contiguous(),
+        gate_NhwC.to(x.dtype).contiguous(),
+        geometry_of(stride, padding, dilation, groups),
+        gates_output,
+    )
+
+
+def channels_last(x_NCHW: Tensor) -> Tensor:
+    """Lay pixels out one after the other."""
+    return x_NCHW.contiguous(memory_format=torch.channels_last)
+
+
+def geometry_of(
+    stride: list[int], padding: list[int], dilation: list[int], groups: int
+) -> Geometry:
+    """Undo what an operator's schema asks for."""
+    (top, left), (down, right), (rows, columns) = padding, stride, dilation
+    return Geometry((down, right), (top, left), (rows, columns), groups)

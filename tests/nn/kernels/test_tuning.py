@@ -1,0 +1,2 @@
+def test_what_is_tried(interpret):
+    interpret("tuning")
