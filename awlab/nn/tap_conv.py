@@ -7,13 +7,14 @@ that training needs are partial derivatives of one sum, linear in each factor, o
     <a[where t is], gate[t] * (b[where t is] @ weight[t])>,
 
 so that the shared weights multiply plain rows of pixels: per-sample weights never exist, products
-exist for one tap at a time, and padding is never multiplied.
+exist for one tap at a time, and padding is never multiplied. The pixels of `b` that a column of
+the kernel sees are laid out once, as a strip in which each of its taps sees one block of rows.
 """
 
-# Shape suffixes: N samples, A channels on the gate's side, B on the other, H W image, h w kernel.
+# Shape suffixes: N samples, A channels on the gate's side, B on the other, H W image, P pixels,
+# h w kernel.
 
 from collections.abc import Iterator
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ from awlab.nn.geometry import (
     taps_last,
 )
 
-PIXELS_PER_CHUNK = 2048
+PIXELS_PER_CHUNK = 1024
 """Pixels at a time on a CPU: enough rows for a matrix product, few enough for its caches."""
 
 Place = tuple[slice, slice]
@@ -49,7 +50,7 @@ class Sides(NamedTuple):
 
     weight: Tensor  # hwBA
     gate: Tensor  # hwNA
-    taps: list[Tap]
+    columns: list[list[Tap]]
     gates_output: bool
 
     def of(self, samples: slice) -> "Sides":
@@ -57,15 +58,28 @@ class Sides(NamedTuple):
         return self._replace(gate=self.gate[:, :, samples])
 
 
+class Memory:
+    """What is used for one tap after the other: fresh memory would cost as much time as its use.
+
+    Args:
+        like: Gives dtype and device.
+        elements: Of the larger of the two images, in one chunk.
+    """
+
+    def __init__(self, like: Tensor, elements: int) -> None:
+        self.product, self.gated, self.strip, self.gradient = like.new_empty(4, elements).unbind()
+
+
 def output(x_NIHW: Tensor, weight_OIhw: Tensor, gate_NOIhw: Tensor, geometry: Geometry) -> Tensor:
     """Convolve with gated weights; the gate has size 1 along C1, or else along C2."""
     count = geometry.output_size(image_size(x_NIHW), kernel_size(weight_OIhw))
     sides = arrange(weight_OIhw, gate_NOIhw, geometry, image_size(x_NIHW), count)
     y_NOHW = like_image(x_NIHW, weight_OIhw.shape[0], count)
+    memory = enough(x_NIHW, y_NOHW)
     for samples in chunks(x_NIHW):
         x_HWNI = to_rows(x_NIHW[samples])
         derive = derive_a if sides.gates_output else derive_b
-        from_rows(derive(x_HWNI, sides.of(samples), count), y_NOHW[samples])
+        from_rows(derive(x_HWNI, sides.of(samples), count, memory), y_NOHW[samples])
     return y_NOHW
 
 
@@ -77,57 +91,122 @@ def gradients(
     grad_NIHW = torch.empty_like(x_NIHW)
     grad_hwOI = weight_OIhw.new_zeros(kernel_size(weight_OIhw) + weight_OIhw.shape[:2])
     grad_hwNA = torch.zeros_like(sides.gate)
+    memory = enough(x_NIHW, grad_NOHW)
     for samples in chunks(x_NIHW):
         x_HWNI, grad_HWNO = to_rows(x_NIHW[samples]), to_rows(grad_NOHW[samples])
         a_HWNA, b_HWNB = (grad_HWNO, x_HWNI) if sides.gates_output else (x_HWNI, grad_HWNO)
         grad_HWNI = derive_all(
-            a_HWNA, b_HWNB, sides.of(samples), grad_hwOI, grad_hwNA[:, :, samples]
+            a_HWNA, b_HWNB, sides.of(samples), grad_hwOI, grad_hwNA[:, :, samples], memory
         )
         from_rows(grad_HWNI, grad_NIHW[samples])
     return grad_NIHW, taps_last(grad_hwOI), taps_last(grad_hwNA).view_as(gate_NOIhw)
 
 
-def derive_a(b_HWNB: Tensor, sides: Sides, size: Size) -> Tensor:
+def derive_a(b_HWNB: Tensor, sides: Sides, size: Size, memory: Memory) -> Tensor:
     """Return the derivative of the sum by `a`, an image of `size`: taps gated and summed."""
     samples, channels = sides.gate.shape[2:]
     a_HWNA = b_HWNB.new_zeros(*size, samples, channels)
-    for position, at_a, at_b in sides.taps:
-        at_a_HWNA, b_PB = a_HWNA[at_a], b_HWNB[at_b].flatten(0, 2)
-        at_a_HWNA.addcmul_(
-            (b_PB @ sides.weight[position]).view(at_a_HWNA.shape), sides.gate[position]
-        )
+    for taps in sides.columns:
+        strip_HWNB = copy_strip(b_HWNB, taps, memory)
+        for position, at_a, (rows, _) in taps:
+            at_a_HWNA = a_HWNA[at_a]
+            product_HWNA = part_of(memory.product, at_a_HWNA.shape)
+            multiply(strip_HWNB[rows], sides.weight[position], product_HWNA)
+            at_a_HWNA.addcmul_(product_HWNA, sides.gate[position])
     return a_HWNA
 
 
-def derive_b(a_HWNA: Tensor, sides: Sides, size: Size) -> Tensor:
+def derive_b(a_HWNA: Tensor, sides: Sides, size: Size, memory: Memory) -> Tensor:
     """Return the derivative of the sum by `b`, an image of `size`: gated pixels convolved."""
     samples = a_HWNA.shape[2]
     b_HWNB = a_HWNA.new_zeros(*size, samples, sides.weight.shape[2])
-    for position, at_a, at_b in sides.taps:
-        at_b_HWNB, gated_PA = b_HWNB[at_b], (a_HWNA[at_a] * sides.gate[position]).flatten(0, 2)
-        at_b_HWNB += (gated_PA @ sides.weight[position].t()).view(at_b_HWNB.shape)
+    for taps in sides.columns:
+        strip_HWNB = zero_strip(b_HWNB, taps, memory)
+        for position, at_a, (rows, _) in taps:
+            at_a_HWNA = a_HWNA[at_a]
+            gated_HWNA = part_of(memory.gated, at_a_HWNA.shape)
+            torch.mul(at_a_HWNA, sides.gate[position], out=gated_HWNA)
+            add_product(gated_HWNA, sides.weight[position].t(), strip_HWNB[rows])
+        add_strip(strip_HWNB, taps, b_HWNB)
     return b_HWNB
 
 
 def derive_all(
-    a_HWNA: Tensor, b_HWNB: Tensor, sides: Sides, grad_hwOI: Tensor, grad_hwNA: Tensor
+    a_HWNA: Tensor,
+    b_HWNB: Tensor,
+    sides: Sides,
+    grad_hwOI: Tensor,
+    grad_hwNA: Tensor,
+    memory: Memory,
 ) -> Tensor:
     """Fill in the derivatives by weight (adding) and gate; return that by the input's side."""
     grad_HWNI = torch.zeros_like(b_HWNB if sides.gates_output else a_HWNA)
-    for position, at_a, at_b in sides.taps:
-        gate_NA, weight_BA = sides.gate[position], sides.weight[position]
-        at_a_HWNA, b_PB = a_HWNA[at_a], b_HWNB[at_b].flatten(0, 2)
-        tap_HWNA = (b_PB @ weight_BA).view(at_a_HWNA.shape)
-        grad_hwNA[position] = (tap_HWNA * at_a_HWNA).sum((0, 1))
-        gated_PA = (at_a_HWNA * gate_NA).flatten(0, 2)
-        y_PO, x_PI = (gated_PA, b_PB) if sides.gates_output else (b_PB, gated_PA)
-        torch.addmm(grad_hwOI[position], y_PO.t(), x_PI, out=grad_hwOI[position])
-        if sides.gates_output:
-            at_b_HWNB = grad_HWNI[at_b]
-            at_b_HWNB += (gated_PA @ weight_BA.t()).view(at_b_HWNB.shape)
-        else:
-            grad_HWNI[at_a].addcmul_(tap_HWNA, gate_NA)
+    for taps in sides.columns:
+        strip_HWNB = copy_strip(b_HWNB, taps, memory)
+        grad_strip_HWNB = zero_strip(grad_HWNI, taps, memory) if sides.gates_output else None
+        for position, at_a, (rows, _) in taps:
+            gate_NA, weight_BA = sides.gate[position], sides.weight[position]
+            at_a_HWNA, at_b_HWNB = a_HWNA[at_a], strip_HWNB[rows]
+            product_HWNA, gated_HWNA = (
+                part_of(part, at_a_HWNA.shape) for part in (memory.product, memory.gated)
+            )
+            multiply(at_b_HWNB, weight_BA, product_HWNA)
+            torch.mul(product_HWNA, at_a_HWNA, out=gated_HWNA)
+            torch.sum(gated_HWNA, (0, 1), out=grad_hwNA[position])
+            torch.mul(at_a_HWNA, gate_NA, out=gated_HWNA)
+            gated_PA, b_PB = gated_HWNA.flatten(0, 2), at_b_HWNB.flatten(0, 2)
+            y_PO, x_PI = (gated_PA, b_PB) if sides.gates_output else (b_PB, gated_PA)
+            torch.addmm(grad_hwOI[position], y_PO.t(), x_PI, out=grad_hwOI[position])
+            if grad_strip_HWNB is None:
+                grad_HWNI[at_a].addcmul_(product_HWNA, gate_NA)
+            else:
+                add_product(gated_HWNA, weight_BA.t(), grad_strip_HWNB[rows])
+        if grad_strip_HWNB is not None:
+            add_strip(grad_strip_HWNB, taps, grad_HWNI)
     return grad_HWNI
+
+
+def multiply(b_HWNB: Tensor, weight_BA: Tensor, out_HWNA: Tensor) -> None:
+    """Write the products of pixels and a weight."""
+    torch.mm(b_HWNB.flatten(0, 2), weight_BA, out=out_HWNA.flatten(0, 2))
+
+
+def add_product(a_HWNA: Tensor, weight_AB: Tensor, to_HWNB: Tensor) -> None:
+    """Add the products of pixels and a weight to pixels."""
+    a_PA = a_HWNA.flatten(0, 2)
+    if to_HWNB.is_contiguous():
+        to_PB = to_HWNB.flatten(0, 2)
+        torch.addmm(to_PB, a_PA, weight_AB, out=to_PB)
+    else:  # rows of a convolution with a stride
+        to_HWNB.add_((a_PA @ weight_AB).view(to_HWNB.shape))
+
+
+def copy_strip(b_HWNB: Tensor, taps: list[Tap], memory: Memory) -> Tensor:
+    """Return the pixels that a column of the kernel sees, without gaps between the rows."""
+    seen_HWNB = b_HWNB[:, taps[0].at_b[1]]
+    if seen_HWNB.is_contiguous():
+        return seen_HWNB
+    return part_of(memory.strip, seen_HWNB.shape).copy_(seen_HWNB)
+
+
+def zero_strip(b_HWNB: Tensor, taps: list[Tap], memory: Memory) -> Tensor:
+    """Return room for what a column of the kernel adds to an image, or the image itself."""
+    seen_HWNB = b_HWNB[:, taps[0].at_b[1]]
+    if seen_HWNB.is_contiguous():
+        return seen_HWNB
+    return part_of(memory.gradient, seen_HWNB.shape).zero_()
+
+
+def add_strip(strip_HWNB: Tensor, taps: list[Tap], to_HWNB: Tensor) -> None:
+    """Add what `zero_strip` gave to the image, where it is not the image's own memory."""
+    seen_HWNB = to_HWNB[:, taps[0].at_b[1]]
+    if not seen_HWNB.is_contiguous():
+        seen_HWNB.add_(strip_HWNB)
+
+
+def part_of(memory: Tensor, shape: torch.Size) -> Tensor:
+    """Return the beginning of some memory in a shape."""
+    return memory[: shape.numel()].view(shape)
 
 
 def arrange(
@@ -137,33 +216,50 @@ def arrange(
     gates_output = gate_NOIhw.shape[2] == 1
     weight_hwOI = taps_first(weight_OIhw)
     gate_hwNA = gate_NOIhw.squeeze(2 if gates_output else 1).permute(2, 3, 0, 1).contiguous()
-    taps = list(taps_of(geometry, size, count, kernel_size(weight_OIhw)))
+    columns = columns_of(geometry, size, count, kernel_size(weight_OIhw))
     if not gates_output:
-        taps = [Tap(position, at_a=at_b, at_b=at_a) for position, at_a, at_b in taps]
+        columns = [[Tap(tap.position, tap.at_b, tap.at_a) for tap in taps] for taps in columns]
     weight_hwBA = weight_hwOI.transpose(2, 3) if gates_output else weight_hwOI
-    return Sides(weight_hwBA, gate_hwNA, taps, gates_output)
+    return Sides(weight_hwBA, gate_hwNA, columns, gates_output)
 
 
-def taps_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> Iterator[Tap]:
-    """Yield the taps that meet the image somewhere; a is the output and b the input."""
-    along = [
+def columns_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> list[list[Tap]]:
+    """Return the taps that meet the image somewhere, by column; a is the output and b the input."""
+    at_H, at_W = (
         [overlap(geometry, dim, tap, size[dim], count[dim]) for tap in range(kernel[dim])]
         for dim in (0, 1)
+    )
+    columns = [
+        [
+            Tap((row, column), (at_a_H, at_a_W), (at_b_H, at_b_W))
+            for row, (at_a_H, at_b_H) in enumerate(at_H)
+            if at_a_H.start < at_a_H.stop
+        ]
+        for column, (at_a_W, at_b_W) in enumerate(at_W)
+        if at_a_W.start < at_a_W.stop
     ]
-    for row, column in product(*map(range, kernel)):
-        (at_a_H, at_b_H), (at_a_W, at_b_W) = along[0][row], along[1][column]
-        if at_a_H.start < at_a_H.stop and at_a_W.start < at_a_W.stop:
-            yield Tap((row, column), (at_a_H, at_a_W), (at_b_H, at_b_W))
+    return [taps for taps in columns if taps]
 
 
 def chunks(x_NIHW: Tensor) -> Iterator[slice]:
     """Split the batch for a CPU's caches; a compiler would unroll the loop."""
-    samples, _, height, width = x_NIHW.shape
-    step = samples
-    if x_NIHW.device.type == "cpu" and not torch.compiler.is_compiling():
-        step = max(1, PIXELS_PER_CHUNK // (height * width))
+    samples, step = len(x_NIHW), samples_at_once(x_NIHW)
     for start in range(0, samples, step):
         yield slice(start, start + step)
+
+
+def samples_at_once(x_NIHW: Tensor) -> int:
+    """Return how many samples are done at a time."""
+    samples, _, height, width = x_NIHW.shape
+    if x_NIHW.device.type != "cpu" or torch.compiler.is_compiling():
+        return samples
+    return min(samples, max(1, PIXELS_PER_CHUNK // (height * width)))
+
+
+def enough(x_NIHW: Tensor, y_NOHW: Tensor) -> Memory:
+    """Return memory for one tap of as many samples as are done at a time."""
+    elements = max(x_NIHW[0].numel(), y_NOHW[0].numel())
+    return Memory(x_NIHW, samples_at_once(x_NIHW) * elements)
 
 
 def to_rows(x_NCHW: Tensor) -> Tensor:

@@ -53,8 +53,11 @@ def test_does_not_fit(geometry):
 @pytest.mark.parametrize("offset", [-9, -2, -1, 0, 1, 2, 9])
 def test_shifts_columns(offset):
     x = torch.randn(2, 3, 4, 5)
-    shifted = torch.full_like(x, float("nan"))
-    sample_conv.shift(x, offset, shifted)
+    image = sample_conv.Shifted(x, [[0], [offset]], 4, 2)
+    for _ in range(2):  # the memory is used again
+        image.fill(x)
+    (pixels,) = image.rows_NKP
+    shifted = pixels.unflatten(2, (4, 5))
     for column in range(5):
         seen = column + offset
         expected = x[..., seen] if 0 <= seen < 5 else torch.zeros(2, 3, 4)

@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 import torch
 
@@ -42,7 +44,8 @@ def test_gradient_of_a_sum(operands):
 
 
 def test_multiplies_no_padding():
-    taps = tap_conv.taps_of(Geometry(padding=(1, 1)), (4, 4), (4, 4), (3, 3))
+    columns = tap_conv.columns_of(Geometry(padding=(1, 1)), (4, 4), (4, 4), (3, 3))
+    taps = chain.from_iterable(columns)
     pixels = {tap.position: len(range(4)[tap.at_b[0]]) * len(range(4)[tap.at_b[1]]) for tap in taps}
     assert pixels[1, 1] == 16
     assert pixels[0, 1] == pixels[1, 2] == 12
