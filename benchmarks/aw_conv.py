@@ -1,6 +1,7 @@
 """Time and memory of AWConv2d beside Conv2d, and beside other ways to compute the same.
 
     python benchmarks/aw_conv.py [--threads N] [--json FILE] [--dtype TYPE] [--expand c1=full]
+                                 [--shapes 64@32 ...] [--cpu-time]
 
 For every shape: a forward and a backward pass of each layer, in turn, round after round, so that
 what else the machine does meets them all alike. The ratio is that to Conv2d in the same round:
@@ -13,22 +14,15 @@ loop; timm's CondConv2d with four experts, when timm is installed. Needs torch o
 a GPU, it measures there, with batches of 128 in channels_last and bfloat16.
 """
 
-import argparse
-import ctypes
-import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from argparse import Namespace
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from measure import announce, environment, in_turn, megabytes, parser, peak_bytes, write_json
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -46,9 +40,7 @@ SHAPES = [(64, 32), (128, 16), (256, 8), (512, 4), (64, 56), (128, 28), (256, 14
 BATCH_SIZE = {"cpu": 32, "cuda": 128}
 DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 FORMS = ("taps", "samples", "grouped")
-SECONDS_PER_SHAPE, FEWEST_ROUNDS = 30, 3
-
-Step = Callable[[], None]
+SECONDS_PER_SHAPE = 20
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ class Routed(nn.Module):
 class Bench:
     """The layers of one shape, on one input."""
 
-    def __init__(self, channels: int, size: int, options: argparse.Namespace) -> None:
+    def __init__(self, channels: int, size: int, options: Namespace) -> None:
         settings: dict[str, Any] = {"padding": 1, "bias": False}
         attention = AWConv2d(channels, channels, 3, **settings, expand=options.expand)
         loop = Loop(channels, channels, 3, **settings, expand=options.expand)
@@ -141,38 +133,26 @@ class Bench:
                 tolerance = 300 * rounding * loops.abs().max().item()
                 torch.testing.assert_close(ours, loops, rtol=0, atol=tolerance)
 
-    def measure(self, rounds: int) -> Iterator[Row]:
-        """Time all layers in turn, after the check has warmed them up."""
+    def measure(self, options: Namespace) -> list[Row]:
+        """Time all layers in turn, after the check has warmed them up; then their memory."""
         names = ["Conv2d", "AWConv2d", *self.forms(), "  loop", "CondConv2d"]
-        names = [name for name in names if name in self.layers]
-        seconds: dict[str, list[float]] = {name: [] for name in names}
-        end = time.perf_counter() + SECONDS_PER_SHAPE
-        for number in range(rounds):
-            for name in names:
-                seconds[name].append(self.seconds(name))
-            if time.perf_counter() > end and number + 1 >= FEWEST_ROUNDS:
-                break
-        for name in names:
-            ratios = [a / b for a, b in zip(seconds[name], seconds["Conv2d"], strict=True)]
-            lower, _, upper = statistics.quantiles(ratios, n=4)
-            yield Row(
+        steps = {name: lambda name=name: self.run(name) for name in names if name in self.layers}
+        timings = in_turn(
+            steps, rounds=options.rounds, seconds=SECONDS_PER_SHAPE, cpu_time=options.cpu_time
+        )
+        return [
+            Row(
                 shape=self.name,
                 layer=name.strip(),
-                ratio=statistics.median(ratios),
-                ratio_quartiles=(lower, upper),
-                median_seconds=statistics.median(seconds[name]),
-                peak_bytes=self.peak_bytes(name),
+                ratio=timing.ratio,
+                ratio_quartiles=timing.ratio_quartiles,
+                median_seconds=timing.median_seconds,
+                peak_bytes=peak_bytes(steps[name], options.device),
                 kept_bytes=self.kept_bytes(name),
-                rounds=len(ratios),
+                rounds=timing.rounds,
             )
-
-    def seconds(self, layer: str) -> float:
-        """Time of one pass forwards and backwards."""
-        synchronize(self.x)
-        begin = time.perf_counter()
-        self.run(layer)
-        synchronize(self.x)
-        return time.perf_counter() - begin
+            for name, timing in timings.items()
+        ]
 
     def kept_bytes(self, layer: str) -> int:
         """Memory that waits for the backward pass, without input and parameters."""
@@ -189,96 +169,52 @@ class Bench:
             self.run(layer)
         return sum(kept.values())
 
-    def peak_bytes(self, layer: str) -> int | None:
-        """Most memory that a pass takes beyond what there was; None where nobody can tell."""
-        if self.x.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            self.run(layer)
-            return torch.cuda.max_memory_allocated() - before
-        if platform.system() != "Linux":
-            return None
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-        before = memory("VmRSS")
-        self.run(layer)
-        return memory("VmHWM") - before
-
-
-def memory(name: str) -> int:
-    """Return a figure in bytes of what the system knows about this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
-def synchronize(x: Tensor) -> None:
-    """Wait for the GPU, if there is one."""
-    if x.device.type == "cuda":
-        torch.cuda.synchronize()
-
 
 def main() -> None:
     """Check, measure, print."""
     options = parse_options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    rows = []
-    print(", ".join(f"{name} {value}" for name, value in environment(options).items()))
+    expand = " ".join(f"{dim}={ratio}" for dim, ratio in options.expand.items()) or "nothing"
+    about = environment(
+        options, expand=expand, timm=timm.__version__ if timm is not None else "missing"
+    )
+    announce(about)
     head = f"{'shape':>11}  {'layer':11}{'ratio':>7}{'quartiles':>14}{'ms':>8}"
     print(f"\n{head}{'peak MB':>9}{'kept MB':>9}")
-    for channels, size in SHAPES:
+    rows = []
+    for channels, size in options.shapes:
         bench = Bench(channels, size, options)
         bench.check()
-        for row in bench.measure(options.rounds):
+        for row in bench.measure(options):
             rows.append(row)
             show(row)
-    if options.json:
-        document = {"environment": environment(options), "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    write_json(options.json, about, rows)
 
 
-def parse_options() -> argparse.Namespace:
+def parse_options() -> Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", choices=BATCH_SIZE, default=device)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--expand", nargs="*", default=["c1=full"], metavar="DIM=RATIO")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
+    options = parser(__doc__, rounds=15)
+    options.add_argument("--expand", nargs="*", default=["c1=full"], metavar="DIM=RATIO")
+    options.add_argument("--shapes", nargs="*", metavar="CHANNELS@SIZE")
+    options = options.parse_args()
     options.batch_size = options.batch_size or BATCH_SIZE[options.device]
     options.dtype = getattr(torch, options.dtype or DTYPE[options.device])
     pairs = (argument.split("=") for argument in options.expand)
-    options.expand = {dim: ratio if ratio == "full" else int(ratio) for dim, ratio in pairs}
+    options.expand = {dim: int(ratio) if ratio.isdecimal() else ratio for dim, ratio in pairs}
+    shapes = [shape.split("@") for shape in options.shapes or ()]
+    options.shapes = [(int(channels), int(size)) for channels, size in shapes] or SHAPES
     return options
-
-
-def environment(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the figures depend on."""
-    on_gpu = options.device == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
-        "threads": options.threads,
-        "batch": options.batch_size,
-        "dtype": str(options.dtype).removeprefix("torch."),
-        "expand": " ".join(f"{dim}={ratio}" for dim, ratio in options.expand.items()) or "nothing",
-        "torch": torch.__version__,
-        "timm": timm.__version__ if timm is not None else "missing",
-        "python": platform.python_version(),
-    }
 
 
 def show(row: Row) -> None:
     """Print one line of the table."""
     lower, upper = row.ratio_quartiles
     indent = "  " if row.layer in (*FORMS, "loop") else ""
-    peak = "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.0f}"
+    memory = f"{megabytes(row.peak_bytes):>9}{row.kept_bytes / 2**20:9.1f}"
     print(
         f"{row.shape:>11}  {indent + row.layer:11}{row.ratio:7.2f}{lower:8.2f}{upper:6.2f}"
-        f"{row.median_seconds * 1e3:8.1f}{peak:>9}{row.kept_bytes / 2**20:9.1f}",
+        f"{row.median_seconds * 1e3:8.1f}{memory}",
         flush=True,
     )
 
