@@ -59,6 +59,7 @@ def test_every_kind_of_picture_becomes_three_channels(tmp_path, mode):
     assert ImageFiles.of([(str(path), 0)], Crops(8, 8)).read([0]).shape == (1, 3, 8, 8)
 
 
+@pytest.mark.fault
 def test_a_damaged_image_is_named(files):
     path = Path(files.paths[5].decode())
     content = path.read_bytes()
@@ -69,6 +70,7 @@ def test_a_damaged_image_is_named(files):
             files.read([4, 5])
 
 
+@pytest.mark.fault
 def test_a_missing_image_is_named(files, tmp_path):
     gone = ImageFiles.of([(str(tmp_path / "gone.png"), 0)], files.crops)
     with pytest.raises(DataError, match=r"gone\.png \(image 0 of its split\) cannot be read"):

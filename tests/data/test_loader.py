@@ -81,6 +81,7 @@ def test_files_are_read_alike_with_any_workers(files, workers):
     assert torch.equal(x, NORMALIZE(files.read(range(8))))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_image_is_one_clear_error(files, workers):
     path = files.paths[3].decode()

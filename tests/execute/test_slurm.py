@@ -70,6 +70,7 @@ def test_a_template_of_ones_own(tmp_path: Path) -> None:
         Array("tiny", ["awlab"], 2).script(tmp_path / "none.sh")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("does", "asked", "code", "requeued"),
     [

@@ -1,7 +1,4 @@
-"""Faults are counted: how many were injected, how many a study survived, which results were lost.
-
-Run all: pytest tests/faults -m slow
-"""
+"""A folder with a study, and processes that execute it, for faults to be injected into."""
 
 import hashlib
 import json
@@ -10,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import yaml
 
 from awlab.plan import Plan, Run, plan, read_ablation
 from awlab.record.environment import read_attempts
+from tests.fault_ledger import Ledger
 
 SECONDS = 240.0
 """How long anything may take on a busy machine."""
@@ -36,57 +34,6 @@ STUDY: dict[str, Any] = {
     "baseline": "plain",
     "seeds": 2,
 }
-
-
-@dataclass
-class Ledger:
-    """What a test did to a study and what was left of it."""
-
-    injected: int = 0
-    lost: int = 0
-
-
-@dataclass
-class Total:
-    """Over all tests."""
-
-    injected: int = 0
-    survived: int = 0
-    lost: int = 0
-
-
-LEDGER = pytest.StashKey[Ledger]()
-TOTAL = pytest.StashKey[Total]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TOTAL] = Total()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    report = yield
-    ledger = item.stash.get(LEDGER, None)
-    if ledger is not None and report.when == "call" and not report.skipped:
-        total = item.config.stash[TOTAL]
-        total.injected += ledger.injected
-        total.survived += ledger.injected if report.passed else 0
-        total.lost += ledger.lost
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    total = config.stash[TOTAL]
-    if total.injected:
-        terminalreporter.write_line(
-            f"faults injected: {total.injected}, survived: {total.survived}, "
-            f"results lost: {total.lost}"
-        )
-
-
-@pytest.fixture
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    return request.node.stash.setdefault(LEDGER, Ledger())
 
 
 def descendants(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ from ray.cluster_utils import Cluster
 from tests.faults.slurm_cluster import free_port
 
 pytestmark = [
+    pytest.mark.fault,
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),  # Ray leaves files and sockets open.

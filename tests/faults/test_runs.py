@@ -9,7 +9,7 @@ import yaml
 
 from awlab.spec import Conv
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(900)]
 
 FAULTY = """
 import os, signal

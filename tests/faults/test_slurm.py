@@ -8,6 +8,7 @@ import pytest
 from tests.faults.slurm_cluster import SlurmCluster, missing
 
 pytestmark = [
+    pytest.mark.fault,
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(bool(missing()), reason=missing()),

@@ -47,6 +47,7 @@ def test_a_claim_is_held_and_released(tmp_path: Path) -> None:
     assert len(list((tmp_path / "claims").iterdir())) == 1
 
 
+@pytest.mark.fault
 def test_a_killed_holder_loses_its_claim_at_once(tmp_path: Path) -> None:
     holder = hold_in_another_process(tmp_path)
     with pytest.raises(ClaimedElsewhereError):
@@ -59,6 +60,7 @@ def test_a_killed_holder_loses_its_claim_at_once(tmp_path: Path) -> None:
     holder.communicate()
 
 
+@pytest.mark.fault
 def test_a_later_process_with_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "claims" / "000001.json"
     path.parent.mkdir()
@@ -97,6 +99,7 @@ def contend(folder: Path, start: threading.Barrier, wins: "multiprocessing.Queue
         wins.put(0)
 
 
+@pytest.mark.fault
 def test_one_of_many_contenders_takes_a_stale_claim(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     for attempt in range(3):

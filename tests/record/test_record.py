@@ -73,6 +73,7 @@ def test_a_field_of_another_type_is_named(tmp_path, change, place):
         read_result(directory)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"last": 1, "best": 2}', "\x00"])
 def test_a_result_of_another_shape_is_refused(tmp_path, text):
     directory = RunDirectory(tmp_path)
@@ -94,6 +95,7 @@ def test_rows_of_one_step_are_one_row(tmp_path):
     ]
 
 
+@pytest.mark.fault
 def test_the_last_attempt_wins(tmp_path):
     directory = directory_with(
         tmp_path,
@@ -123,6 +125,7 @@ def test_epochs_hold_what_was_measured_at_their_end(tmp_path):
     assert math.isnan(second.metrics["val/loss"])
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     "tail", ['{"attempt": 1, "step', "\x00\x00", "\n\n", "7\n", "[1]", '{"step": 9}']
 )

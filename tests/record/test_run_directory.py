@@ -86,6 +86,7 @@ def test_a_finished_run_counts_before_an_unfinished_one(tmp_path):
     assert find_runs(tmp_path)[made.id] == finished
 
 
+@pytest.mark.fault
 def test_an_edited_experiment_is_refused(tmp_path):
     made = experiment(tmp_path)
     directory = RunDirectory.of(made)
@@ -96,6 +97,7 @@ def test_an_edited_experiment_is_refused(tmp_path):
         RunDirectory.of(made)
 
 
+@pytest.mark.fault
 def test_an_unreadable_experiment_is_refused(tmp_path):
     made = experiment(tmp_path)
     directory = RunDirectory.of(made)
@@ -105,6 +107,7 @@ def test_an_unreadable_experiment_is_refused(tmp_path):
         RunDirectory.of(made)
 
 
+@pytest.mark.fault
 def test_a_root_that_cannot_hold_folders_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").touch()
     wanted = experiment(tmp_path / "file")
@@ -136,6 +139,7 @@ def test_a_thousand_runs_are_found_in_a_moment(tmp_path):
     assert time.perf_counter() - start < 1.0
 
 
+@pytest.mark.fault
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file.txt"
     write_atomically(path, "old")

@@ -146,6 +146,7 @@ def test_an_alias_means_the_nearest_anchor_above():
     assert read_yaml("a: &x 1\nb: &x 2\nc: *x", "a.yaml").data == {"a": 1, "b": 2, "c": 2}
 
 
+@pytest.mark.fault
 def test_alias_bomb():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
@@ -154,11 +155,13 @@ def test_alias_bomb():
     )
 
 
+@pytest.mark.fault
 def test_deep_aliases():
     lines = ["a0: &a0 [x]", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 60))]
     assert problem("\n".join(lines)).message == f"is nested more than {MAX_DEPTH} levels deep"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "a:\n "])
 def test_depth_is_bounded(opening):
     text = opening * 100_000
@@ -173,6 +176,7 @@ def test_the_greatest_depth_is_allowed():
     assert problem(f"[{text}]").message == f"is nested more than {MAX_DEPTH} levels deep"
 
 
+@pytest.mark.fault
 def test_the_number_of_values_is_bounded():
     assert len(read_yaml("[" + "1," * (MAX_NODES - 1) + "]", "a.yaml").data) == MAX_NODES - 1
     assert "holds more than" in problem("[" + "1," * MAX_NODES + "]").message

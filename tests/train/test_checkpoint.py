@@ -58,6 +58,7 @@ def test_what_is_written_is_read(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == ["last.ckpt", "last.ckpt.sha256"]
 
 
+@pytest.mark.fault
 def test_a_flipped_bit_is_noticed(tmp_path):
     path = write(tmp_path / "last.ckpt")
     flip_a_bit(path)
@@ -65,6 +66,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         load(path, experiment())
 
 
+@pytest.mark.fault
 def test_without_a_sum_a_checkpoint_is_read_with_a_warning(tmp_path, caplog):
     path = write(tmp_path / "last.ckpt")
     (tmp_path / "last.ckpt.sha256").unlink()
@@ -72,6 +74,7 @@ def test_without_a_sum_a_checkpoint_is_read_with_a_warning(tmp_path, caplog):
     assert "has no sha256 sum beside it" in caplog.text
 
 
+@pytest.mark.fault
 def test_without_a_sum_damage_is_noticed_when_it_cannot_be_read(tmp_path):
     path = write(tmp_path / "last.ckpt")
     (tmp_path / "last.ckpt.sha256").unlink()
@@ -80,6 +83,7 @@ def test_without_a_sum_damage_is_noticed_when_it_cannot_be_read(tmp_path):
         load(path, experiment())
 
 
+@pytest.mark.fault
 def test_a_checkpoint_never_runs_code(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -95,6 +99,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.fault
 def test_a_checkpoint_of_another_experiment_is_refused(tmp_path):
     path = write(tmp_path / "last.ckpt", seed=1)
     with pytest.raises(
@@ -110,6 +115,7 @@ def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path):
         newest_good([path], experiment())
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink, lambda path: path.write_bytes(b"")])
 def test_the_one_before_is_used_when_the_newest_is_damaged(tmp_path, damage):
     last, previous = write(tmp_path / "last.ckpt", step=2), write(tmp_path / "previous.ckpt")
@@ -140,6 +146,7 @@ def test_a_second_name_is_a_copy_where_links_do_not_exist(tmp_path, monkeypatch)
     assert step_of(best) == 1
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("moment", ["_write", "_add_sum", "_sync_folder"])
 def test_whenever_a_write_is_killed_a_good_checkpoint_is_there(tmp_path, monkeypatch, moment):
     class Killed(BaseException):
@@ -156,6 +163,7 @@ def test_whenever_a_write_is_killed_a_good_checkpoint_is_there(tmp_path, monkeyp
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.fault
 def test_a_kill_between_the_sum_and_the_checkpoint_harms_neither(tmp_path):
     path = write(tmp_path / "last.ckpt", step=1)
     other = write(tmp_path / "other.ckpt", step=2)
@@ -166,6 +174,7 @@ def test_a_kill_between_the_sum_and_the_checkpoint_harms_neither(tmp_path):
     assert step_of(path) == 2
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     "error",
     [
@@ -201,6 +210,7 @@ def test_other_errors_of_a_write_stay_what_they_are(tmp_path, monkeypatch):
         write(tmp_path / "last.ckpt")
 
 
+@pytest.mark.fault
 def test_drafts_of_killed_processes_are_swept(tmp_path):
     write(tmp_path / "last.ckpt")
     (tmp_path / ".last.ckpt.123.tmp").write_bytes(b"half")

@@ -119,6 +119,7 @@ def interrupt(experiment, code):
     assert RunDirectory.of(experiment).state == "interrupted"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -170,11 +171,13 @@ def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(tiny, weig
         assert close == (not name.startswith("fc.")), name
 
 
+@pytest.mark.fault
 def test_control_c_has_its_own_code(tiny, signal_at):
     signal_at(1, signal.SIGINT)
     interrupt(tiny(), INTERRUPTED)
 
 
+@pytest.mark.fault
 def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(tiny, weights, tmp_path, signal_at):
     undisturbed = tiny(runtime={"root": str(tmp_path / "undisturbed")})
     run(undisturbed)
@@ -189,6 +192,7 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(tiny, weights, t
     assert "checkpoint passed over" in directory.log.read_text()
 
 
+@pytest.mark.fault
 def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(tiny, weights):
     experiment = tiny(
         training={
@@ -231,6 +235,7 @@ def test_a_number_format_that_the_device_lacks(tiny):
     refuse(tiny(training={"precision": "16-mixed"}), "16-mixed needs a GPU")
 
 
+@pytest.mark.fault
 def test_data_that_are_missing(tiny, tmp_path):
     experiment = tiny(data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")})
     refuse(experiment, "nowhere")
@@ -241,6 +246,7 @@ def test_a_layer_that_does_not_fit(tiny):
     refuse(tiny(model=network | {"conv": {"kind": "aw", "expand": {"c2": 7}}}), r"model .*7")
 
 
+@pytest.mark.fault
 def test_an_image_that_turns_out_to_be_damaged(tiny, small_image_folder):
     data = {"kind": "image_folder", "folder": "pets", "classes": 3, "size": 32, "resize": 40}
     for image in (small_image_folder / "pets" / "train" / "fox").iterdir():
@@ -253,6 +259,7 @@ def test_an_image_that_turns_out_to_be_damaged(tiny, small_image_folder):
     refuse(experiment, r"pets/train/fox/fox_\d\.(jpg|png)")
 
 
+@pytest.mark.fault
 def test_a_checkpoint_of_another_experiment(tiny):
     other, experiment = tiny(seed=1, training={"epochs": 1}), tiny()
     run(other)
@@ -264,6 +271,7 @@ def test_a_checkpoint_of_another_experiment(tiny):
     assert directory.state == "missing"
 
 
+@pytest.mark.fault
 def test_a_run_that_another_process_executes_is_left_alone(tiny):
     experiment = tiny()
     directory = RunDirectory.of(experiment)
@@ -311,6 +319,7 @@ def test_a_run_in_lower_precision_with_clipped_gradients(tiny):
     assert run(tiny(training=recipe)).steps == STEPS
 
 
+@pytest.mark.fault
 def test_a_change_of_versions_is_told(tiny, capsys, monkeypatch, signal_at):
     experiment = tiny()
     signal_at(1, signal.SIGTERM)

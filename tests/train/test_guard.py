@@ -136,6 +136,7 @@ def test_a_signal_within_an_epoch_is_obeyed_after_the_step(training):
     assert run.trainer.saved == [(2, False)]
 
 
+@pytest.mark.fault
 def test_a_signal_in_the_last_step_waits_for_the_validation(training):
     run = training()
     run.stop.code = PREEMPTED
@@ -170,6 +171,7 @@ def test_signals_do_not_wait_after_an_error(training):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run_unsaved(training, loss):
     run = training(checkpoint_every_steps=1)
@@ -188,6 +190,7 @@ def test_the_first_bad_loss_is_told_however_late_it_is_read(training):
         run.step()
 
 
+@pytest.mark.fault
 def test_weights_that_are_no_numbers_are_not_saved(training):
     network = nn.Linear(1, 1)
     run = training(network, checkpoint_every_steps=1)

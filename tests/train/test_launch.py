@@ -65,6 +65,7 @@ def test_ranks_that_stopped_stop_the_run(pretend, code):
     assert stopped.value.code == code
 
 
+@pytest.mark.fault
 def test_a_rank_that_fails_ends_the_others_and_is_quoted(pretend, tiny):
     start = time.monotonic()
     with pytest.raises(RankError, match=r"rank 1 failed, the others were ended: see .*error\.txt"):
@@ -77,6 +78,7 @@ def test_a_rank_that_fails_ends_the_others_and_is_quoted(pretend, tiny):
     assert "at step 3" in directory.error.read_text()
 
 
+@pytest.mark.fault
 def test_a_rank_that_is_killed_is_named(pretend, tiny):
     with pytest.raises(RankError, match="rank 1 failed"):
         pretend('[ "$RANK" = 1 ] && kill -9 $$\nsleep 60')
@@ -98,6 +100,7 @@ def test_signals_are_passed_on(pretend):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.fault
 def test_a_rank_that_was_asked_to_stop_before_it_could_listen(pretend, tiny):
     with pytest.raises(StopError) as stopped:
         pretend("kill -TERM $$")
@@ -105,6 +108,7 @@ def test_a_rank_that_was_asked_to_stop_before_it_could_listen(pretend, tiny):
     assert not RunDirectory.of(tiny()).error.exists()
 
 
+@pytest.mark.fault
 def test_ranks_that_hang_after_another_stopped_are_killed(pretend, monkeypatch):
     monkeypatch.setattr(launch, "LEAVE_SECONDS", 0.2)
     with pytest.raises(StopError):
@@ -172,6 +176,7 @@ def is_alive(pid):
         return False
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 @pytest.mark.parametrize("victims", [[0], [1], [0, 1], ["all"]])
 def test_a_signal_to_any_rank_stops_all_with_their_state_saved(started, victims):
@@ -184,6 +189,7 @@ def test_a_signal_to_any_rank_stops_all_with_their_state_saved(started, victims)
     assert not any(is_alive(rank) for rank in ranks)
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_rank_that_is_killed_ends_the_group(started, victim):
@@ -195,6 +201,7 @@ def test_a_rank_that_is_killed_ends_the_group(started, victim):
     assert not any(is_alive(rank) for rank in ranks)
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 def test_ranks_do_not_outlive_who_started_them(started):
     process, _ = started(devices=2)
@@ -207,6 +214,7 @@ def test_ranks_do_not_outlive_who_started_them(started):
         time.sleep(0.05)
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_run_of_two_ranks_resumes_bit_equal_on_one_machine(tiny, weights, started, tmp_path):

@@ -278,6 +278,7 @@ def test_online_runs_arrive_whole_and_are_resumed_under_one_id(tmp_path, server)
     assert len(run["history"]) == 2 * (STEPS + 2)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("fault", ["refuses", "is ill"])
 def test_a_server_that_does_not_take_the_run_makes_it_offline(tmp_path, server, monkeypatch, fault):
     monkeypatch.setattr(wandb_run, "INIT_SECONDS", 1)
@@ -293,6 +294,7 @@ def test_a_server_that_does_not_take_the_run_makes_it_offline(tmp_path, server, 
     assert len(read_back(folder)["history"]) == STEPS + 2
 
 
+@pytest.mark.fault
 def test_a_server_that_dies_is_told_once_and_loses_no_row(tmp_path, server, monkeypatch):
     monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 1)
     directory = RunDirectory(tmp_path / "run")
@@ -317,6 +319,7 @@ class Orphan:
         raise ConnectionResetError("Connection lost")
 
 
+@pytest.mark.fault
 def test_the_death_of_the_process_behind_wandb_is_told_once_and_ends_nothing(tmp_path):
     notices = []
     mirror = Mirror(Orphan(), notices.append)  # type: ignore[arg-type]

@@ -49,6 +49,7 @@ def killed(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.fault
 def test_a_run_that_was_killed_again_and_again_ends_bit_equal(tiny, weights, killed, tmp_path):
     recipe = {"plugins": ["mortal"], "training": {"epochs": 3, "ema": {"decay": 0.9}}}
     undisturbed = tiny(**recipe, runtime={"root": str(tmp_path / "undisturbed")})
@@ -71,6 +72,7 @@ def test_a_run_that_was_killed_again_and_again_ends_bit_equal(tiny, weights, kil
     assert len(errors[0]) == 3
 
 
+@pytest.mark.fault
 def test_a_run_that_somebody_else_finished_meanwhile_is_left_alone(tiny):
     experiment = tiny()
     directory = RunDirectory.of(experiment)

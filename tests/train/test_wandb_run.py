@@ -92,6 +92,7 @@ def test_a_key_for_another_server_is_not_taken(tmp_path, monkeypatch, opened):
     assert modes(opened) == ["offline"]
 
 
+@pytest.mark.fault
 def test_a_key_that_is_missing_is_said_only_when_it_is_wanted(tmp_path, opened):
     notices = []
     try_to_start(tmp_path, "auto", notices)
@@ -102,6 +103,7 @@ def test_a_key_that_is_missing_is_said_only_when_it_is_wanted(tmp_path, opened):
     ]
 
 
+@pytest.mark.fault
 def test_a_key_that_cannot_be_one_is_said(tmp_path, monkeypatch, opened):
     monkeypatch.setenv("WANDB_API_KEY", "too-short")
     notices = []
@@ -140,6 +142,7 @@ def test_a_server_that_refuses_makes_the_run_offline(tmp_path, monkeypatch, open
     assert notices == ["W&B: no online run: refused"]
 
 
+@pytest.mark.fault
 def test_no_run_at_all_is_no_failure(tmp_path, opened):
     opened.broken = {"offline"}
     notices = []
@@ -147,6 +150,7 @@ def test_no_run_at_all_is_no_failure(tmp_path, opened):
     assert notices == ["W&B: no offline run: refused"]
 
 
+@pytest.mark.fault
 def test_a_folder_that_cannot_be_made_is_no_failure(tmp_path, opened):
     (tmp_path / "run").write_text("a file")
     notices = []
