@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -32,7 +34,11 @@ def test_coco(small_coco):
 
 
 def test_voc(small_voc):
-    spec = VOC(classes=("0", "1", "2"), validation="VOC2012/trainval", train=("VOC2007/trainval",))
+    spec = VOC(
+        classes=("0", "1", "2"),
+        validation="VOC2012/trainval",
+        train=("VOC2007/trainval",),
+    )
     data = built(spec, small_voc)
     assert (data.train_size, data.test_size, data.protocol) == (12, 8, "voc")
     changes = data.augment
@@ -46,20 +52,59 @@ def test_every_field_of_the_augmentation_arrives(small_coco):
     nothing = SceneAugmentation(horizontal_flip=False)
     for name in SceneAugmentation.model_fields:
         changed = nothing.model_copy(update={name: True})
-        _, augment = build_scenes(COCO(classes=3, augmentation=changed), root=small_coco)
+        _, augment = build_scenes(
+            COCO(classes=3, augmentation=changed), root=small_coco
+        )
         assert vars(augment) == {**vars(augment), **dict(changed)}
         assert getattr(augment, name)
 
 
-def test_split_seed_and_clip_boxes_arrive(small_coco, tmp_path):
+def test_boxes_may_be_clipped(small_coco):
+    path = small_coco / "coco" / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = [0, 0, 999, 10]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"data\.clip_boxes=true"):
+        built(COCO(classes=3), small_coco)
+    data = built(COCO(classes=3, clip_boxes=True), small_coco, batch_size=4)
+    corners = [
+        one["boxes"] for _, targets in data.train_dataloader() for one in targets
+    ]
+    assert torch.cat(corners).max() <= 64
+
+
+def test_vocs_boxes_may_be_clipped_and_difficult_objects_left_out(small_voc):
+    years = small_voc / "VOCdevkit"
+    path = years / "VOC2007" / "Annotations" / "trainval_000000.xml"
+    text = path.read_text().replace("<xmax>", "<xmax>9", 1)
+    path.write_text(text.replace("<difficult>0", "<difficult>1"))
+    options = {"classes": ("0", "1", "2"), "validation": "VOC2012/trainval"}
+    with pytest.raises(InputError, match=r"data\.clip_boxes=true"):
+        built(VOC(**options), small_voc)
+    sizes = [
+        len(scenes.train.objects[0]["labels"])
+        for learn in (True, False)
+        for scenes, _ in [
+            build_scenes(
+                VOC(**options, clip_boxes=True, train_on_difficult=learn),
+                root=small_voc,
+            )
+        ]
+    ]
+    assert sizes[0] > sizes[1] == 0
+
+
+def test_the_split_seed_arrives(small_coco, tmp_path):
     held_out = []
     for seed in (0, 1):
-        spec = COCO(classes=3, validation=0.5, split_seed=seed, clip_boxes=True)
+        spec = COCO(classes=3, validation=0.5, split_seed=seed)
         scenes, _ = build_scenes(spec, root=small_coco)
         held_out.append(scenes.val.objects.image_ids.tolist())
     assert held_out[0] != held_out[1]
     scenes = [
-        build_scenes(DigitScenes(**SMALL, **SIZES, split_seed=seed), root=tmp_path)[0].train
+        build_scenes(DigitScenes(**SMALL, **SIZES, split_seed=seed), root=tmp_path)[
+            0
+        ].train
         for seed in (0, 1)
     ]
     assert not torch.equal(scenes[0].read(0), scenes[1].read(0))
@@ -68,10 +113,14 @@ def test_split_seed_and_clip_boxes_arrive(small_coco, tmp_path):
 @pytest.mark.parametrize("kind", ["coco", "voc"])
 def test_missing_data_are_the_users_to_mend(tmp_path, kind):
     spec = parse(Data, {"kind": kind})
-    with pytest.raises(InputError, match=r"(annotation file|list of images) .* is missing"):
+    with pytest.raises(
+        InputError, match=r"(annotation file|list of images) .* is missing"
+    ):
         built(spec, tmp_path)
 
 
 def test_what_nobody_builds_says_how():
-    with pytest.raises(TypeError, match=r"nothing builds PhotoPatches .*build_scenes\.register"):
+    with pytest.raises(
+        TypeError, match=r"nothing builds PhotoPatches .*build_scenes\.register"
+    ):
         build_scenes(PhotoPatches(), root=None)

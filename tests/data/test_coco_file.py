@@ -20,6 +20,13 @@ def test_labels_count_from_one_without_gaps(folder, digit_scenes):
     assert scenes.objects.labels.tolist() == digit_scenes.test.objects.labels.tolist()
 
 
+def test_labels_are_in_the_order_of_ids_not_of_the_file(folder, edit_coco, digit_scenes):
+    edit_coco(folder, "val2017", lambda content: content["categories"].reverse())
+    scenes, names = read(folder, subset="val2017")
+    assert names == ("0", "1", "2")
+    assert scenes.objects.labels.tolist() == digit_scenes.test.objects.labels.tolist()
+
+
 def test_images_without_boxes_stay(folder, digit_scenes):
     counts = read(folder, subset="val2017")[0].objects.first.diff().tolist()
     assert counts == digit_scenes.test.objects.first.diff().tolist()

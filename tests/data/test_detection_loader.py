@@ -67,6 +67,8 @@ def test_an_epoch_is_repeated_exactly_and_the_next_one_is_another(digit_scenes):
 def test_another_seed_is_another_order_with_other_changes(digit_scenes):
     one, other = (contents(training(digit_scenes.train, seed=seed)) for seed in (0, 1))
     assert [image_id for image_id, _, _ in one] != [image_id for image_id, _, _ in other]
+    shapes = [{image_id: image.shape for image_id, image, _ in epoch} for epoch in (one, other)]
+    assert shapes[0] != shapes[1]
 
 
 def test_processes_read_the_same(digit_scenes):

@@ -118,6 +118,21 @@ def test_recalls_of_exactly_a_tenth_are_reached():
     assert score(predictions, targets) == pytest.approx(expected, abs=1e-4)
 
 
+def test_overlaps_of_exactly_a_threshold_are_enough():
+    """Thresholds rounded to float32 would ask for a little more than 0.55."""
+    predictions = [
+        {
+            "boxes": torch.tensor([[0.0, 0, 11, 10]]),
+            "labels": torch.tensor([1]),
+            "scores": torch.tensor([0.9]),
+        }
+    ]
+    targets = [target([[0, 0, 20, 10]], [1])]
+    expected = as_pycocotools(predictions, targets)
+    assert expected["map"] == pytest.approx(20)
+    assert score(predictions, targets) == pytest.approx(expected, abs=1e-4)
+
+
 def test_the_order_of_images_is_nothing():
     predictions, targets = scenes(5)
     assert score(predictions[::-1], targets[::-1]) == score(predictions, targets)
