@@ -11,7 +11,7 @@ from awlab.data.errors import DataError
 from awlab.data.objects import Target
 from awlab.data.sampling import EvaluationBatches, TrainingBatches
 from awlab.data.scene_augmentation import SceneAugment
-from awlab.data.scenes import Protocols, Scenes, SceneSet
+from awlab.data.scenes import Scenes, SceneSet
 
 
 class DetectionData(BatchedData):
@@ -47,11 +47,6 @@ class DetectionData(BatchedData):
     def class_names(self) -> tuple[str, ...]:
         """Of labels 1, 2, ...; the background, 0, has no name."""
         return self.scene_set.class_names
-
-    @property
-    def protocol(self) -> Protocols:
-        """Whose metrics are computed."""
-        return self.scene_set.protocol
 
     @property
     def train_size(self) -> int:

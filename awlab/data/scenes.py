@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from awlab.data.errors import DataError
 from awlab.data.image_files import decode
 from awlab.data.image_set import hold_out
 from awlab.data.objects import Objects
-
-Protocols = Literal["coco", "voc"]
-"""How a detector is measured."""
 
 
 class Scenes(Protocol):
@@ -114,8 +111,6 @@ class SceneSet:
     test: Scenes
     class_names: tuple[str, ...]
     """Of labels 1, 2, ...; the background, 0, has no name."""
-    protocol: Protocols = "coco"
-    """Whose metrics are computed."""
 
     def __post_init__(self) -> None:
         for split, scenes in (("validation", self.val), ("test", self.test)):

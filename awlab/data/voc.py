@@ -63,7 +63,6 @@ def load_voc(
         val=val,
         test=read(test),
         class_names=tuple(classes),
-        protocol="voc",
     )
 
 

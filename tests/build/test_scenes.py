@@ -28,7 +28,7 @@ def test_digit_scenes(tmp_path):
 
 def test_coco(small_coco):
     data = built(COCO(classes=("2", "1", "0"), validation=0.25), small_coco, workers=1)
-    assert (data.train_size, data.test_size, data.protocol) == (9, 8, "coco")
+    assert (data.train_size, data.test_size) == (9, 8)
     assert data.class_names == ("2", "1", "0")
     assert data.augment.horizontal_flip
 
@@ -40,7 +40,7 @@ def test_voc(small_voc):
         train=("VOC2007/trainval",),
     )
     data = built(spec, small_voc)
-    assert (data.train_size, data.test_size, data.protocol) == (12, 8, "voc")
+    assert (data.train_size, data.test_size) == (12, 8)
     changes = data.augment
     assert changes.photometric_distort
     assert changes.zoom_out
@@ -52,9 +52,7 @@ def test_every_field_of_the_augmentation_arrives(small_coco):
     nothing = SceneAugmentation(horizontal_flip=False)
     for name in SceneAugmentation.model_fields:
         changed = nothing.model_copy(update={name: True})
-        _, augment = build_scenes(
-            COCO(classes=3, augmentation=changed), root=small_coco
-        )
+        _, augment = build_scenes(COCO(classes=3, augmentation=changed), root=small_coco)
         assert vars(augment) == {**vars(augment), **dict(changed)}
         assert getattr(augment, name)
 
@@ -67,9 +65,7 @@ def test_boxes_may_be_clipped(small_coco):
     with pytest.raises(InputError, match=r"data\.clip_boxes=true"):
         built(COCO(classes=3), small_coco)
     data = built(COCO(classes=3, clip_boxes=True), small_coco, batch_size=4)
-    corners = [
-        one["boxes"] for _, targets in data.train_dataloader() for one in targets
-    ]
+    corners = [one["boxes"] for _, targets in data.train_dataloader() for one in targets]
     assert torch.cat(corners).max() <= 64
 
 
@@ -102,9 +98,7 @@ def test_the_split_seed_arrives(small_coco, tmp_path):
         held_out.append(scenes.val.objects.image_ids.tolist())
     assert held_out[0] != held_out[1]
     scenes = [
-        build_scenes(DigitScenes(**SMALL, **SIZES, split_seed=seed), root=tmp_path)[
-            0
-        ].train
+        build_scenes(DigitScenes(**SMALL, **SIZES, split_seed=seed), root=tmp_path)[0].train
         for seed in (0, 1)
     ]
     assert not torch.equal(scenes[0].read(0), scenes[1].read(0))
@@ -113,14 +107,10 @@ def test_the_split_seed_arrives(small_coco, tmp_path):
 @pytest.mark.parametrize("kind", ["coco", "voc"])
 def test_missing_data_are_the_users_to_mend(tmp_path, kind):
     spec = parse(Data, {"kind": kind})
-    with pytest.raises(
-        InputError, match=r"(annotation file|list of images) .* is missing"
-    ):
+    with pytest.raises(InputError, match=r"(annotation file|list of images) .* is missing"):
         built(spec, tmp_path)
 
 
 def test_what_nobody_builds_says_how():
-    with pytest.raises(
-        TypeError, match=r"nothing builds PhotoPatches .*build_scenes\.register"
-    ):
+    with pytest.raises(TypeError, match=r"nothing builds PhotoPatches .*build_scenes\.register"):
         build_scenes(PhotoPatches(), root=None)

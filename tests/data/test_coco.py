@@ -8,7 +8,6 @@ from awlab.data.errors import DataError
 def test_a_folder_of_coco_becomes_three_splits(small_coco, digit_scenes):
     scenes = load_coco(small_coco / "coco", classes=3, validation=0.25)
     assert scenes.class_names == ("0", "1", "2")
-    assert scenes.protocol == "coco"
     sizes = [len(split.objects) for split in (scenes.train, scenes.val, scenes.test)]
     assert sizes == [9, 3, 8]
     ids = scenes.train.objects.image_ids.tolist() + scenes.val.objects.image_ids.tolist()

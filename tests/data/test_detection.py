@@ -79,7 +79,7 @@ def same(one, other):
 def test_it_tells_what_a_detector_must_know(digit_scenes):
     subject = data(digit_scenes)
     assert (subject.num_classes, subject.class_names) == (3, ("0", "1", "2"))
-    assert (subject.train_size, subject.test_size, subject.protocol) == (12, 8, "coco")
+    assert (subject.train_size, subject.test_size) == (12, 8)
     assert subject.steps_per_epoch(5) == 2
 
 

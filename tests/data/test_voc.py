@@ -30,7 +30,7 @@ def test_two_years_become_three_splits(folder, digit_scenes):
     scenes: Any = load_voc(folder, classes=CLASSES, validation=0.25)
     sizes = [len(split.objects) for split in (scenes.train, scenes.val, scenes.test)]
     assert sizes == [14, 4, 8]
-    assert (scenes.class_names, scenes.protocol) == (CLASSES, "voc")
+    assert scenes.class_names == CLASSES
     assert len({bytes(path) for path in (*scenes.train.paths, *scenes.val.paths)}) == 18
     for index in range(8):
         assert torch.equal(scenes.test.read(index), digit_scenes.test.read(index))
