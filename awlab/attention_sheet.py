@@ -11,7 +11,7 @@ from awlab.lettering import FAINT, LINE, PAPER, RIGHT, write
 # Pixels.
 MARGIN, HEAD, ROW, GAP = 48, 186, 118, 36
 NAME, SPREAD, CLASSES, SHARES = 330, 260, 440, 420
-LEGEND = (0, 108, 216, 324)
+LEGEND = (0, 100, 200, 300)
 """Where the entries of the legend begin, in two lines."""
 WIDTH = NAME + SPREAD + CLASSES + SHARES + 3 * GAP
 PLOT = ROW - 46

@@ -17,6 +17,8 @@ SHEET = "attention.png"
 """File with the picture, beside the list."""
 MOST_LAYERS = 24
 """Of a network."""
+MOST_ROWS = 48
+"""Layers of all cells together; a cell is shown whole or not at all, the first one always."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,21 @@ def read_attention(folder: Path) -> Attention | None:
     return replace(found, layers=shown, left_out=len(found.layers) - len(shown))
 
 
-def attention(plan: Plan, seeds: Mapping[str, int]) -> dict[str, Attention]:
-    """Read the attention of some cells, of those that have any.
+@dataclass(frozen=True)
+class OfCells:
+    """The attention of the cells of a study.
+
+    Attributes:
+        cells: Name to attention.
+        left_out: Cells for which there is no room.
+    """
+
+    cells: Mapping[str, Attention]
+    left_out: int
+
+
+def attention(plan: Plan, seeds: Mapping[str, int]) -> OfCells | None:
+    """Read the attention of some cells; None when none has any.
 
     Args:
         plan: The study.
@@ -62,7 +77,25 @@ def attention(plan: Plan, seeds: Mapping[str, int]) -> dict[str, Attention]:
         for run in plan[name].runs
         if run.seed == seed
     }
-    return {name: one for name, one in found.items() if one is not None and one.layers}
+    shown: dict[str, Attention] = {}
+    left_out = 0
+    for name, one in found.items():
+        if one is not None and one.layers:
+            rows = sum(len(other.layers) for other in shown.values()) + len(one.layers)
+            if shown and rows > MOST_ROWS:
+                left_out += 1
+            else:
+                shown[name] = one
+    return OfCells(shown, left_out) if shown else None
+
+
+def histogram_path(layer: LayerAttention) -> str:
+    """The outline of a histogram: a unit wide per bin, its peak 100 high, from the top."""
+    peak = max(layer.histogram) or 1.0
+    steps = (
+        f"V{100 - 100 * share / peak:.3g}H{k}" for k, share in enumerate(layer.histogram, start=1)
+    )
+    return f"M0 100{''.join(steps)}V100Z"
 
 
 def class_picture(layer: LayerAttention) -> str:

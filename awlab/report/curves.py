@@ -12,6 +12,9 @@ from awlab.record.record import read_epochs
 
 SHOWN = (
     "val/top1_error",
+    "val/map",
+    "val/map_50",
+    "val/map_75",
     "val/loss",
     "train/loss",
     "train/top1_error",
@@ -19,7 +22,7 @@ SHOWN = (
     "train/top5_error",
 )
 """Metrics that are drawn, where they were recorded; a reader sees the first one first."""
-MOST_NUMBERS = 45_000
+MOST_NUMBERS = 38_000
 """In all bands together: of a large study, fewer epochs and metrics are drawn, so that a page stays
 small."""
 FEWEST_EPOCHS = 40

@@ -18,7 +18,7 @@ from awlab.statistics.significance import describe
 LIST = "explanations.json"
 MEASURED = ("drop", "deletion", "insertion")
 SIDE = 176
-"""Longer side of a picture, pixels: shown at half of that, sharp on a fine screen."""
+"""Longer side of a picture, pixels: shown smaller, sharp on a fine screen."""
 QUALITY = 72
 MOST_PICTURES = 240
 FEWEST_IMAGES = 2

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from PIL import Image
 from awlab.layer_attention import ABOVE, BELOW, BETWEEN
 from awlab.plan import Plan
 from awlab.record.run_directory import RunDirectory
-from awlab.report.attention import LIST, MOST_LAYERS, attention, class_picture, read_attention
+from awlab.report import attention as module
+from awlab.report.attention import (
+    LIST,
+    MOST_LAYERS,
+    attention,
+    class_picture,
+    histogram_path,
+    read_attention,
+)
 from tests.test_layer_attention import LAYER
 
 DOCUMENT = {"images": 4, "classes": ["ant", "bee"], "layers": [LAYER.to_dict()]}
@@ -28,8 +37,30 @@ def test_attention_is_that_of_the_shown_seed(
     for run in plan["residual"].runs:
         leave(finish(run, 1.0).gradcam, json.dumps(DOCUMENT | {"images": 10 + run.seed}))
     found = attention(plan, {"residual": 1, "product": 1})
-    assert {name: one.images for name, one in found.items()} == {"residual": 11}
-    assert found["residual"].layers == [LAYER]
+    assert found is not None
+    assert {name: one.images for name, one in found.cells.items()} == {"residual": 11}
+    assert found.cells["residual"].layers == [LAYER]
+    assert found.left_out == 0
+    assert attention(plan, {"product": 1}) is None
+
+
+def test_cells_without_room_are_counted(
+    make_plan: Callable[..., Plan],
+    finish: Callable[..., RunDirectory],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 1)
+    plan = make_plan()
+    for run in plan.runs:
+        leave(finish(run, 1.0).gradcam)
+    found = attention(plan, {"residual": 0, "product": 0})
+    assert found is not None
+    assert (list(found.cells), found.left_out) == (["residual"], 1)
+
+
+def test_the_outline_of_a_histogram() -> None:
+    assert histogram_path(LAYER) == "M0 100V66.7H1V0H2V100Z"
+    assert histogram_path(replace(LAYER, histogram=[0.0])) == "M0 100V100H1V100Z"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"images": 3}', '{"images": 1, "layers": 7}', "\x00"])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from awlab.layer_attention import SOURCES
 from awlab.plan import Plan
 from awlab.report import wording
-from awlab.report.attention import attention, class_picture
+from awlab.report.attention import attention, class_picture, histogram_path
 from awlab.report.curves import Curves, curves
 from awlab.report.grid import grid
 from awlab.report.headline import headline, metric_in_words
@@ -83,6 +83,7 @@ def _environment() -> Environment:
         "duration": _duration,
         "webp": as_webp,
         "class_picture": class_picture,
+        "histogram_path": histogram_path,
     }
     environment.globals["sources"] = SOURCES
     return environment

@@ -1,6 +1,7 @@
 """The page in a real browser: what no reading of its HTML can tell."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import collect
 from awlab.report.page import render
 from awlab.report.write import write_report
+from tests.test_layer_attention import LAYER
 
 MakePlan = Callable[..., Plan]
 Finish = Callable[..., RunDirectory]
@@ -241,11 +243,12 @@ def test_it_prints_in_light_colours(show: Callable[[str], Chrome], html: str) ->
 
 @pytest.mark.slow
 def test_a_study_of_500_runs_and_200_epochs(
-    browser: Chrome, make_plan: MakePlan, finish: Finish, tmp_path: Path
+    browser: Chrome, make_plan: MakePlan, finish: Finish, explain: Explain, tmp_path: Path
 ) -> None:
     values = {f"r{k}": {"kind": "aw", "reduction": k} for k in range(1, 101)}
     axes = {"r": {"path": "model.conv", "values": values}}
     changes: dict[str, Any] = {"axes": axes, "baseline": "r1", "seeds": 5}
+    layer = replace(LAYER, histogram=[0.025] * 40)
     for run in make_plan(**changes).runs:
         directory = finish(run, 20 + (run.seed + len(run.cell)) % 7)
         rows = [
@@ -254,10 +257,13 @@ def test_a_study_of_500_runs_and_200_epochs(
             for k, name in enumerate(["train/loss_step"] * 7 + ["train/loss", "val/top1_error"])
         ]
         directory.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        if run.seed == 0:
+            explain(run, {"prediction": "cat"}, {"prediction": "dog"}, attention=[layer] * 16)
     start = time.perf_counter()
     path = write_report(make_plan(**changes), folder=tmp_path / "report")["html"]
     assert time.perf_counter() - start < 5
-    assert path.stat().st_size < 1_000_000
+    pictures = re.compile(r'"data:image/[^"]*"')
+    assert len(pictures.sub("", path.read_text())) < 1_000_000
     browser.get(path.as_uri())
     seconds = "return performance.getEntriesByType('navigation')[0].domComplete / 1000"
     assert browser.execute_script(seconds) < 1

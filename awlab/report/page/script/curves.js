@@ -12,6 +12,9 @@
   const EPOCHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
   const METRICS = {
     "val/top1_error": "Validation error, %",
+    "val/map": "Validation AP, %",
+    "val/map_50": "Validation AP50, %",
+    "val/map_75": "Validation AP75, %",
     "val/top5_error": "Validation top-5 error, %",
     "train/top1_error": "Training error, %",
     "train/top5_error": "Training top-5 error, %",
