@@ -3,6 +3,8 @@
 from awlab.data.augmentation import Augment as Augment
 from awlab.data.cifar import load_cifar as load_cifar
 from awlab.data.classification import ClassificationData as ClassificationData
+from awlab.data.coco import COCOLayout as COCOLayout
+from awlab.data.coco import load_coco as load_coco
 from awlab.data.detection import DetectionData as DetectionData
 from awlab.data.digit_scenes import Composition as Composition
 from awlab.data.digit_scenes import load_digit_scenes as load_digit_scenes
@@ -16,6 +18,7 @@ from awlab.data.image_set import ImageSet as ImageSet
 from awlab.data.image_set import channel_statistics as channel_statistics
 from awlab.data.image_set import hold_out as hold_out
 from awlab.data.objects import Objects as Objects
+from awlab.data.objects import Prediction as Prediction
 from awlab.data.objects import Target as Target
 from awlab.data.objects import target as target
 from awlab.data.photo_patches import load_photo_patches as load_photo_patches
@@ -24,9 +27,6 @@ from awlab.data.scenes import SceneArray as SceneArray
 from awlab.data.scenes import SceneFiles as SceneFiles
 from awlab.data.scenes import Scenes as Scenes
 from awlab.data.scenes import SceneSet as SceneSet
-from awlab.data.coco import COCOLayout as COCOLayout
-from awlab.data.coco import load_coco as load_coco
-from awlab.data.objects import Prediction as Prediction
 from awlab.data.voc import load_voc as load_voc
 from awlab.data.write_coco import write_coco as write_coco
 from awlab.data.write_voc import write_voc as write_voc

@@ -8,7 +8,10 @@ _NAMES_SHOWN = 8
 
 
 def settle_class_names(
-    found: Sequence[str], expected: int | Sequence[str], source: object
+    found: Sequence[str],
+    expected: int | Sequence[str],
+    source: object,
+    reference: object = "data.classes",
 ) -> tuple[str, ...]:
     """Compare the classes of some data with those that are expected.
 
@@ -16,6 +19,7 @@ def settle_class_names(
         found: In the data.
         expected: How many, or which; in the latter case their order counts.
         source: Where they were found, for the message.
+        reference: What tells which are expected, for the message.
 
     Returns:
         The names in the order of their labels.
@@ -30,17 +34,15 @@ def settle_class_names(
             )
         return tuple(found)
     differences = [
-        f"only {where}: {some(only)}"
+        f"only in {where}: {some(only)}"
         for where, only in (
-            ("there", [name for name in found if name not in set(expected)]),
-            ("here", [name for name in expected if name not in set(found)]),
+            ("the former", [name for name in found if name not in set(expected)]),
+            ("the latter", [name for name in expected if name not in set(found)]),
         )
         if only
     ]
     if differences:
-        raise DataError(
-            f"{source} has other classes than are expected here; {'; '.join(differences)}"
-        )
+        raise DataError(f"{source} has other classes than {reference}; {'; '.join(differences)}")
     return tuple(expected)
 
 

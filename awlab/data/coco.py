@@ -48,26 +48,26 @@ def load_coco(
     Raises:
         DataError: When files are missing or damaged, or the classes are others.
     """
-    names: int | Sequence[str] = classes
 
-    def read(subset: str) -> SceneFiles:
-        nonlocal names
+    def read(
+        subset: str, expected: int | Sequence[str], reference: object
+    ) -> tuple[SceneFiles, tuple[str, ...]]:
         path = folder / layout.annotations.format(subset=subset)
-        scenes, names = read_coco_file(path, folder / layout.images.format(subset=subset), names)
+        images = folder / layout.images.format(subset=subset)
+        scenes, names = read_coco_file(path, images, expected, reference)
         if not clip_boxes:
             check_boxes(scenes, path)
-        return scenes
+        return scenes, names
 
-    training = read(train)
+    training, names = read(train, classes, "data.classes")
     if isinstance(validation, str):
-        val = read(validation)
+        val, _ = read(validation, names, train)
     else:
         training, val = training.hold_out(validation, seed=split_seed)
-    tested = read(test)
-    assert not isinstance(names, int)
+    tested, _ = read(test, names, train)
     return SceneSet(
         train=training.with_objects(training.objects.without_crowds()),
         val=val,
         test=tested,
-        class_names=tuple(names),
+        class_names=names,
     )

@@ -17,7 +17,10 @@ Row = dict[str, Any]
 
 
 def read_coco_file(
-    path: Path, images: Path, classes: int | Sequence[str]
+    path: Path,
+    images: Path,
+    classes: int | Sequence[str],
+    reference: object = "data.classes",
 ) -> tuple[SceneFiles, tuple[str, ...]]:
     """Read which objects are where in which images.
 
@@ -27,6 +30,7 @@ def read_coco_file(
         path: The annotation file.
         images: Folder of the images.
         classes: How many, or their names.
+        reference: What tells which classes they are, for the message.
 
     Returns:
         The images and the names of the classes.
@@ -38,7 +42,7 @@ def read_coco_file(
     content = _content(path)
     names_by_id = _categories(content, path)
     found = [names_by_id[number] for number in sorted(names_by_id)]
-    names = settle_class_names(found, classes, path)
+    names = settle_class_names(found, classes, path, reference)
     labels = {name: label for label, name in enumerate(names, start=1)}
     fields = {"id": int, "file_name": str, "width": int, "height": int}
     rows = list(_rows(content, "images", fields, path))
@@ -57,7 +61,10 @@ def _content(path: Path) -> Row:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DataError(f"the annotation file {path} is missing") from None
+        raise DataError(
+            f"the annotation file {path} is missing; its place is told by runtime.data_root, "
+            "data.folder and data.annotations"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged or not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -133,7 +140,10 @@ def _target(image: int, rows: list[Row], names: dict[int, str], labels: dict[str
 
 def _check_files(files: Sequence[str], folder: Path, source: Path) -> None:
     if not folder.is_dir():
-        raise DataError(f"the folder of images {folder} is missing; {source} is of them")
+        raise DataError(
+            f"the folder of images {folder} is missing; its place is told by runtime.data_root, "
+            "data.folder and data.images"
+        )
     # To ask for each of a hundred thousand files takes long on a network file system.
     there = set(os.listdir(folder))  # noqa: PTH208
     missing = [file for file in files if file not in there and not (folder / file).is_file()]

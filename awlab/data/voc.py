@@ -85,7 +85,10 @@ def _listed(path: Path) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").split()
     except FileNotFoundError:
-        raise DataError(f"the list of images {path} is missing") from None
+        raise DataError(
+            f"the list of images {path} is missing; its place is told by runtime.data_root, "
+            "data.folder and the name of the subset"
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     if not names:

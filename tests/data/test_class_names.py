@@ -15,11 +15,13 @@ def test_names_decide_about_the_order():
 
 
 def test_differences_are_named():
-    message = "^x has other classes than are expected here; only there: c, d; only here: a$"
+    message = (
+        r"^x has other classes than data\.classes; only in the former: c, d; only in the latter: a$"
+    )
     with pytest.raises(DataError, match=message):
         settle_class_names(["b", "c", "d"], ("a", "b"), "x")
-    with pytest.raises(DataError, match=r"expected here; only here: a$"):
-        settle_class_names(["b"], ("a", "b"), "x")
+    with pytest.raises(DataError, match=r"^x has other classes than y; only in the latter: a$"):
+        settle_class_names(["b"], ("a", "b"), "x", "y")
 
 
 def test_of_many_names_only_some_are_shown():

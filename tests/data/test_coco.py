@@ -70,7 +70,9 @@ def test_other_classes_in_the_test_images_are_refused(small_coco, digit_scenes):
     from awlab.data.write_coco import write_coco
 
     write_coco(digit_scenes.test, small_coco / "coco", "val2017", ("0", "1", "two"))
-    message = r"instances_val2017\.json has other classes than are expected here; only there: two"
+    message = (
+        r"instances_val2017\.json has other classes than train2017; only in the former: two; only"
+    )
     with pytest.raises(DataError, match=message):
         load_coco(small_coco / "coco", classes=3)
 

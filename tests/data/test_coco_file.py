@@ -123,3 +123,6 @@ def test_other_classes_are_refused(folder):
     message = r"instances_train2017\.json has 3 classes, data\.classes is 80: 0, 1, 2"
     with pytest.raises(DataError, match=message):
         read(folder, 80)
+    message = r"has other classes than data\.classes; only in the former: 2; only in the latter: x"
+    with pytest.raises(DataError, match=message):
+        read(folder, ("0", "1", "x"))
