@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from awlab.data.coco_file import read_coco_file
@@ -9,7 +11,7 @@ def folder(small_coco):
     return small_coco / "coco"
 
 
-def read(folder, classes=3, subset="train2017"):
+def read(folder, classes: Any = 3, subset="train2017"):
     path = folder / "annotations" / f"instances_{subset}.json"
     return read_coco_file(path, folder / subset, classes)
 
