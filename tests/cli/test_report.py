@@ -1,5 +1,7 @@
+import html
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,104 @@ def test_report_of_an_unknown_format(study: list[RunDirectory]) -> None:
     code, _, error = invoke("report", "small.yaml", "--format", "htm")
     assert code == 2
     assert "unknown format 'htm'" in error
+
+
+def nothing_finished(runs: list[RunDirectory]) -> None:
+    for run in runs:
+        run.result.unlink()
+
+
+def failed_baseline(runs: list[RunDirectory]) -> None:
+    for run in runs[:2]:
+        run.result.unlink()
+        run.fail("diverged", "the loss is NaN")
+
+
+def nan_metrics(runs: list[RunDirectory]) -> None:
+    write(runs[0], "test/top1_error", None)
+
+
+def another_metric_in_one_run(runs: list[RunDirectory]) -> None:
+    write(runs[0], "test/accuracy", 90.0)
+
+
+def half_written(runs: list[RunDirectory]) -> None:
+    """A result that was cut off; beside it all that a report reads, cut off as well."""
+    runs[0].result.write_text(runs[0].result.read_text()[:60])
+    for run in runs[2:]:
+        run.metrics.write_text('{"epoch": 0, "step": 1, "val/loss": 0.5}\n{"epoch": 0, "st')
+        run.environment.write_text('{"attempts": [')
+        run.gradcam.mkdir()
+        for name in ("explanations.json", "attention.json"):
+            (run.gradcam / name).write_text('{"layer": "layer4", "images": [{"sour')
+
+
+def write(run: RunDirectory, name: str, value: float | None) -> None:
+    document = json.loads(run.result.read_text())
+    run.result.write_text(json.dumps(document | {"metrics": {name: value}}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "missing", "lead"),
+    [
+        (nothing_finished, 4, "No run of this study is finished yet."),
+        (failed_baseline, 2, "the baseline plain lacks runs (seeds 0, 1 diverged)"),
+        (nan_metrics, 1, "the baseline plain lacks runs (seed 0 "),
+        (another_metric_in_one_run, 1, "(seed 0 lacks test/top1_error)"),
+        (half_written, 1, "(seed 0 has a damaged result)"),
+    ],
+)
+def test_a_study_with_damage_has_a_clear_page_and_no_wrong_number(
+    study: list[RunDirectory],
+    damage: Callable[[list[RunDirectory]], None],
+    missing: int,
+    lead: str,
+) -> None:
+    damage(study)
+    code, _, error = invoke("report", "small.yaml", "--out", "out")
+    assert (code, error) == (0, "")
+    assert lead in html.unescape(Path("out/index.html").read_text())
+    cells = json.loads(Path("out/results.json").read_text())["cells"]
+    assert [cell["cell"] for cell in cells] == ["plain", "aw"], "a table never gets shorter"
+    assert sum(len(cell["missing"]) for cell in cells) == missing
+    truth = {"plain": {"0": 10.0, "1": 11.0}, "aw": {"0": 11.0, "1": 12.0}}
+    for cell in cells:
+        kept = {seed: x for seed, x in cell["by_seed"].items() if x is not None}
+        assert kept.items() <= truth[cell["cell"]].items()
+        assert cell["n"] == len(kept)
+        if kept:
+            assert cell["mean"] == pytest.approx(sum(kept.values()) / len(kept))
+        assert cell["verdict"] in (None, "too few seeds to say")
+    for name in ("results.md", "results.tex", "results.csv"):
+        assert "nan" not in Path("out", name).read_text().lower()
+
+
+def test_one_seed(study: list[RunDirectory]) -> None:
+    assert invoke("report", "small.yaml", "seeds=1", "--out", "out")[0] == 0
+    assert "1 seed is too few to say" in Path("out/index.html").read_text()
+
+
+def test_a_metric_that_no_run_has_is_an_error(study: list[RunDirectory]) -> None:
+    code, _, error = invoke("report", "small.yaml", "metric.name=test/accuracy")
+    assert code == 2
+    assert "'test/accuracy', which none of its 4 finished runs has; expected one of" in error
+    assert not Path("studies").exists()
+
+
+LABELS = ["<script>alert(1)</script>", "x" * 300, "\u00e4\u03b1\u2603\u202e", "{{ 7 * 7 }} %s \\\\"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_wild_labels_are_refused_before_anything_is_written(
+    study: list[RunDirectory], label: str
+) -> None:
+    values = {"plain": None, label: {"kind": "aw"}}
+    text = STUDY.replace("{plain: null, aw: {kind: aw}}", json.dumps(values))
+    Path("small.yaml").write_text(text, encoding="utf-8")
+    code, _, error = invoke("report", "small.yaml")
+    assert code == 2
+    assert "must be 1 to 48 letters, digits and . _ + -" in error
+    assert not Path("studies").exists()
 
 
 def test_diff_of_two_runs(study: list[RunDirectory]) -> None:
