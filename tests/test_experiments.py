@@ -1,5 +1,6 @@
-"""Every shipped experiment builds; one at ImageNet's scale is trained on a folder made small."""
+"""Every shipped experiment builds; every classifier is trained for two steps, made small."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -33,19 +34,57 @@ def test_every_shipped_experiment_says_where_it_is_from_and_how_to_run_it(path):
     assert load_experiment(path).name == path.stem
 
 
-@pytest.mark.parametrize("name", ["imagenet_aw_se_mobilenet"])
-def test_a_row_of_table_1_trains_on_an_image_folder(
-    name: str, small_image_folder: Path, tmp_path: Path
-) -> None:
-    made_small = [
-        "model.width=0.1",
+NARROW = {
+    "resnet": ["model.width=4"],
+    "mobilenet": ["model.width=0.1"],
+    "aa_wide_resnet": ["model.width=1", "model.self_attention.heads=1"],
+}
+TINY_DATA = {
+    "cifar100": ["data.validation_fraction=0.2"],
+    "image_folder": [
         "data.folder=pets",
         "data.classes=3",
         "data.size=32",
         "data.resize=36",
         "data.validation_fraction=0.25",
+    ],
+    "photo_patches": [f"data.{split}_patches=40" for split in ("train", "validation", "test")],
+}
+QUICK = {"imagenet_aw_se_mobilenet", "imagenet_aw_cbam_spatial_resnet50", "cifar100_aw_aa_1"}
+CLASSIFIERS = [path for path in FILES if load_experiment(path).model.task == "classification"]
+
+
+@pytest.fixture
+def fifty_of_cifar100(small_cifar100: Path) -> Path:
+    """The data root with fewer images yet: 50 to train and 10 to test."""
+    for name, count in (("train", 50), ("test", 10)):
+        file = small_cifar100 / "cifar-100-python" / name
+        content = pickle.loads(file.read_bytes())
+        for key in ("data", "filenames", "fine_labels", "coarse_labels"):
+            content[key] = content[key][:count]
+        file.write_bytes(pickle.dumps(content, protocol=2))
+    return small_cifar100
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[] if p.stem in QUICK else pytest.mark.slow) for p in CLASSIFIERS],
+    ids=lambda path: path.stem,
+)
+def test_every_shipped_classifier_takes_two_steps(
+    path: Path, small_image_folder: Path, fifty_of_cifar100: Path, tmp_path: Path
+) -> None:
+    """On tiny data in the real format, with a narrow network and otherwise as it is."""
+    shipped = load_experiment(path)
+    data = shipped.data.model_dump()["kind"]
+    assert small_image_folder == fifty_of_cifar100
+    shallow = ["model.depth=10"] if path.stem == "cifar100_aa_wrn28_10" else []
+    made_small = [
+        *NARROW[shipped.model.model_dump()["kind"]],
+        *shallow,
+        *TINY_DATA[data],
         "training.epochs=1",
-        "training.batch_size=9",
+        f"training.batch_size={9 if data == 'image_folder' else 20}",
         "training.precision=32-true",
         f"runtime.data_root={small_image_folder}",
         f"runtime.root={tmp_path / 'runs'}",
@@ -54,7 +93,7 @@ def test_a_row_of_table_1_trains_on_an_image_folder(
         "runtime.wandb=disabled",
         "runtime.gradcam_images=0",
     ]
-    result = run(load_experiment(EXPERIMENTS / f"{name}.yaml", made_small), console=None)
+    result = run(load_experiment(path, made_small), console=None)
     assert result is not None
     assert result.steps == 2
     assert 0 <= result.metrics["test/top1_error"] <= 100
