@@ -97,7 +97,7 @@ class AnnotatedImages(DetectionData):
     clip_boxes: bool = False
     """Whether boxes may reach out of their image or have no area, which is an error else. For
     training they are cut at the border of the image, and those without area left out; evaluation
-    takes them as they are. COCO's own `train2017` has a few."""
+    takes them as they are. COCO's own `train2017` has two of height 0."""
 
     @property
     def image_size(self) -> int:
