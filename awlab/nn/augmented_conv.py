@@ -11,7 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from awlab.nn import block_attention
 from awlab.nn.location import inside
+
+FEW_VALUE_DIMS = 4
+"""How many times fewer dims values need have than keys, for equal dims to be a waste on a CPU."""
 
 ConvFactory = Callable[..., nn.Module]
 """Called as `nn.Conv2d`: (in_channels, out_channels, kernel_size, stride=, padding=, bias=)."""
@@ -171,6 +175,9 @@ def fold_positions(
 def attend(q_NaPD: Tensor, k_NaPD: Tensor, v_NaPv: Tensor) -> Tensor:
     """Return softmax(q k^T) v without keeping the product: (N, a, P, v)."""
     value_dims = v_NaPv.shape[-1]
+    on_cpu = q_NaPD.device.type == "cpu" and not torch.compiler.is_compiling()
+    if on_cpu and FEW_VALUE_DIMS * value_dims <= q_NaPD.shape[-1]:
+        return block_attention.attend(q_NaPD, k_NaPD, v_NaPv)
     # The kernels that never store q k^T ask for equal dims of q, k and v (flash) that are a
     # multiple of 8 (CUDA); with others, torch silently falls back to the one that does.
     dims = -(-max(q_NaPD.shape[-1], value_dims) // 8) * 8

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from awlab.nn import block_attention
 from awlab.nn.augmented_conv import AttentionAugmentedConv2d
 from awlab.nn.location import LayerError
 
@@ -98,9 +99,12 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(call, (x, *aa.parameters()), fast_mode=True)
 
 
-def test_keeps_nothing_of_the_size_of_the_logits():
+@pytest.mark.parametrize("value_dims", [2, 20], ids=["blocks", "flash"])
+def test_keeps_nothing_of_the_size_of_the_logits(value_dims, monkeypatch):
     """Saved for backward, and allocated by any operation of either pass."""
-    aa = layer(image_size=16, key_dims=6, value_dims=2).float()
+    monkeypatch.setattr(block_attention, "BLOCK_ELEMENTS", 2**12)
+    out_channels = value_dims + 6
+    aa = layer(image_size=16, value_dims=value_dims, out_channels=out_channels).float()
     x = torch.randn(2, 3, 16, 16)
     logits = 2 * aa.heads * 256 * 256
     saved, made = [], Sizes()
