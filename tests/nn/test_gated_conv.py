@@ -2,10 +2,12 @@ from itertools import chain, combinations
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from awlab.nn import AWConv2d, gated_conv
 from awlab.nn.gated_conv import FORMS, choose, gated_conv2d
 from awlab.nn.geometry import Geometry
 
@@ -220,3 +222,46 @@ def test_low_precision_is_near(form, dtype):
     expected = FORMS["grouped"](x.double(), weight.double(), gate.double(), SAME)
     tolerance = 0.1 if dtype == torch.bfloat16 else 1e-4
     torch.testing.assert_close(y.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def train(form, monkeypatch):
+    """Ten steps of a network whose convolutions are forced into a form: losses and weights."""
+    if form is not None:
+        by_shape = gated_conv.choose
+
+        def choose(*operands):
+            chosen = by_shape(*operands)
+            return chosen if chosen in ("one_weight", "output_gate", "input_gate") else form
+
+        monkeypatch.setattr(gated_conv, "choose", choose)
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        AWConv2d(3, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        AWConv2d(16, 24, 3, padding=1, expand={"c2": "full"}),
+        nn.ReLU(),
+        AWConv2d(24, 16, 3, padding=1),
+        nn.Flatten(),
+        nn.Linear(16 * 36, 5),
+    ).double()
+    x, labels = torch.randn(8, 3, 6, 6).double(), torch.arange(8) % 5
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    losses = []
+    for _ in range(10):
+        loss = nn.functional.cross_entropy(network(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, network.state_dict()
+
+
+def test_ten_steps_of_training_are_the_same_whichever_form_runs(monkeypatch):
+    losses, weights = train(None, monkeypatch)
+    assert losses[-1] < losses[0]
+    for form in ("taps", "samples", "grouped"):
+        with monkeypatch.context() as patch:
+            others, other_weights = train(form, patch)
+        assert others == pytest.approx(losses, rel=1e-9)
+        torch.testing.assert_close(other_weights, weights, rtol=1e-8, atol=1e-10)
