@@ -17,6 +17,10 @@ from awlab.record.run_directory import RunDirectory, write_atomically
 LIBRARIES = ("awlab", "torch", "torchvision", "lightning", "torchmetrics", "numpy", "wandb")
 
 
+LONGEST_PATCH = 1_000_000
+"""Bytes."""
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that can change a result."""
     found = {"python": platform.python_version()}
@@ -56,15 +60,26 @@ def git_state(folder: Path) -> dict[str, str | None] | None:
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    difference = _git(folder, "diff", "HEAD") or b""
-    dirty = hashlib.sha256(difference).hexdigest()[:16] if difference else None
-    return {"commit": commit.decode().strip(), "dirty": dirty}
+    difference = uncommitted(folder)
+    return {"commit": commit.decode().strip(), "dirty": _name(difference) if difference else None}
+
+
+def uncommitted(folder: Path) -> bytes:
+    """What differs from the commit of the repository around a folder, as a patch."""
+    return _git(folder, "diff", "HEAD") or b""
 
 
 def record_attempt(directory: RunDirectory, devices: Sequence[str]) -> int:
-    """Add the present process to `environment.json` and return its number, counted from 1."""
+    """Add the present process to `environment.json` and return its number, counted from 1.
+
+    What its code differs in from the commit is kept beside it as a patch, unless it is very long.
+    """
     attempts = [*read_attempts(directory), collect(devices)]
     write_atomically(directory.environment, json.dumps({"attempts": attempts}, indent=2) + "\n")
+    for folder in (Path(__file__).resolve().parent, Path.cwd()):
+        patch = uncommitted(folder)
+        if 0 < len(patch) <= LONGEST_PATCH:
+            write_atomically(directory.patch(_name(patch)), patch.decode(errors="replace"))
     return len(attempts)
 
 
@@ -88,6 +103,10 @@ def version_changes(directory: RunDirectory) -> list[str]:
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
     ]
+
+
+def _name(patch: bytes) -> str:
+    return hashlib.sha256(patch).hexdigest()[:16]
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:

@@ -123,6 +123,10 @@ class RunDirectory:
         """Write `error.txt`: the class of the failure, then the whole story."""
         write_atomically(self.error, f"{kind}\n{text.rstrip()}\n")
 
+    def patch(self, dirty: str) -> Path:
+        """File with the uncommitted changes that have this hash."""
+        return self.path / f"code-{dirty}.patch"
+
     @property
     def failure(self) -> str | None:
         """Class of the failure that ended the last attempt."""

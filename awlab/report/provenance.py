@@ -1,5 +1,6 @@
 """Where the runs of a study come from: code, versions, machines, time."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import outcome
 
 LONGEST = 300
+LONGEST_PATCH = 20_000
+"""Characters that a page shows."""
 MOST_LISTED = 3
+HASH = re.compile(r"[0-9a-f]{16}")
 CODE = {"awlab": "commit of awlab", "working_directory": "commit of the working directory"}
 NO_REPOSITORY = "outside of a repository"
 MUST_AGREE = ("commit of awlab", "commit of the working directory", "device")
@@ -56,6 +60,7 @@ class Provenance:
         ended: Start of the last one.
         versions: Library to version to number of runs.
         facts: Code, devices, platforms, commands: to number of runs.
+        patches: Hash of uncommitted changes to their text, where a run kept it; the first ones.
     """
 
     runs: int
@@ -65,6 +70,7 @@ class Provenance:
     ended: str
     versions: Mapping[str, Mapping[str, int]]
     facts: Mapping[str, Mapping[str, int]]
+    patches: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -87,12 +93,14 @@ def provenance(plan: Plan) -> Provenance:
         found = outcome(run)
         if isinstance(found, Result):
             results.append(found)
-            attempts.append(last_attempt(run.directory))
+            attempts.append((run.directory, last_attempt(run.directory)))
     versions, facts = _Counts(), _Counts()
-    for attempt in attempts:
+    patches: dict[str, str] = {}
+    for directory, attempt in attempts:
+        _add_patches(patches, directory, attempt)
         versions.add(attempt.versions)
         facts.add(facts_of(attempt))
-    started = sorted(attempt.started for attempt in attempts if attempt.started)
+    started = sorted(attempt.started for _, attempt in attempts if attempt.started)
     return Provenance(
         runs=len(results),
         attempts=sum(result.attempts for result in results),
@@ -101,6 +109,7 @@ def provenance(plan: Plan) -> Provenance:
         ended=started[-1] if started else "",
         versions=versions.counts,
         facts=facts.counts,
+        patches=patches,
     )
 
 
@@ -127,6 +136,20 @@ def facts_of(attempt: Attempt) -> dict[str, str]:
         "command": " ".join(word for word in attempt.command if not word.startswith("runtime=")),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _add_patches(patches: dict[str, str], directory: RunDirectory, attempt: Attempt) -> None:
+    for state in attempt.code.values():
+        if state and HASH.fullmatch(state.dirty or "") and len(patches) < MOST_LISTED:
+            assert state.dirty is not None
+            try:
+                text = directory.patch(state.dirty).read_text(encoding="utf-8", errors="replace")
+            except (OSError, ValueError):
+                continue
+            more = f"\n... {len(text) - LONGEST_PATCH} more characters" * (
+                len(text) > LONGEST_PATCH
+            )
+            patches[state.dirty] = text[:LONGEST_PATCH] + more
 
 
 class _Counts:

@@ -61,6 +61,26 @@ def test_uncommitted_changes_have_a_hash(tmp_path):
     assert changed["dirty"] is not None
 
 
+def test_uncommitted_changes_are_kept_beside_the_run(tmp_path, monkeypatch):
+    code = tmp_path / "code"
+    code.mkdir()
+    git(code, "init", "-q")
+    (code / "a.txt").write_text("one\n")
+    git(code, "add", "a.txt")
+    git(code, "commit", "-q", "-m", "first")
+    (code / "a.txt").write_text("two\n")
+    monkeypatch.chdir(code)
+    directory = RunDirectory(tmp_path / "run")
+    record_attempt(directory, [])
+    state = read_attempts(directory)[0]["code"]["working_directory"]
+    text = directory.patch(state["dirty"]).read_text()
+    assert "-one\n+two\n" in text
+    monkeypatch.setattr(environment, "LONGEST_PATCH", 10)
+    other = RunDirectory(tmp_path / "other")
+    record_attempt(other, [])
+    assert not other.patch(state["dirty"]).exists()
+
+
 def test_versions_that_changed_since_the_last_attempt_are_named(tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path)
     assert version_changes(directory) == []

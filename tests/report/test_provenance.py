@@ -125,3 +125,14 @@ def test_a_long_command_is_cut(plan: Plan) -> None:
 
 def test_nothing_finished(make_plan: MakePlan) -> None:
     assert provenance(make_plan()) == Provenance(0, 0, 0, "", "", {}, {})
+
+
+def test_uncommitted_changes_that_a_run_kept_are_shown(plan: Plan) -> None:
+    first, second, third = plan.runs[:3]
+    for run, dirty in ((first, "a" * 16), (second, "b" * 16), (third, "../../secret")):
+        change(run, code={"awlab": {"commit": "c" * 40, "dirty": dirty}})
+    first.directory.patch("a" * 16).write_text("-one\n+two\n")
+    assert provenance(plan).patches == {"a" * 16: "-one\n+two\n"}
+    first.directory.patch("a" * 16).write_text("x" * 20_001)
+    text = provenance(plan).patches["a" * 16]
+    assert text.endswith("x\n... 1 more characters")

@@ -188,6 +188,8 @@ def test_names_are_text_and_nothing_more(
         directory = finish(run, 10.0 + run.seed)
         environment = json.loads(directory.environment.read_text())
         environment["attempts"][0] |= {"command": [text], "devices": [text], "platform": text}
+        environment["attempts"][0]["code"]["awlab"]["dirty"] = "d" * 16
+        directory.patch("d" * 16).write_text(text)
         directory.environment.write_text(json.dumps(environment))
         layer = replace(LAYER, layer=text, sizes={text: 2}, distinct={text: 1}, followed=text)
         entry = {"prediction": text, "truth": text, "source": text}
@@ -204,6 +206,7 @@ def test_names_are_text_and_nothing_more(
     page = Page(render(plan, hostile))
     assert len(page.texts["script"]) == 2
     assert page.texts["h1"] == [text]
+    assert page.texts["pre"] == [text]
     assert "onerror" not in {name for name, _ in page.attributes}
     assert json.loads(page.texts["script"][0])["results"]["title"] == text
     assert "49" not in page.texts["h1"][0]
