@@ -5,20 +5,14 @@ from pathlib import Path
 import pytest
 import wandb
 
-from tests.train.fake_wandb import FakeWandb
+from tests.train.fake_wandb import FakeWandb, serve
 
 Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
-    server = FakeWandb()
-    monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    wandb.teardown()
-    yield server
-    wandb.teardown()
-    server.stop()
+    yield from serve(monkeypatch)
 
 
 def test_the_specification_needs_no_server(invoke: Invoke, study_file: Path) -> None:

@@ -4,8 +4,12 @@ import gzip
 import json
 import re
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
+import wandb
 
 ENTITY = {"id": "e", "name": "lab"}
 PROJECT = {"id": "p", "name": "awlab", "entity": ENTITY}
@@ -129,6 +133,17 @@ class FakeWandb(ThreadingHTTPServer):
     def on_CommitArtifact(self, given: Any) -> Any:  # noqa: N802
         self.artifacts[given["artifactID"]] = True
         return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "d"}}}
+
+
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandb]:
+    """What a fixture yields: a server that W&B takes for its own, and a key for it."""
+    server = FakeWandb()
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    wandb.teardown()
+    yield server
+    wandb.teardown()
+    server.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,19 +7,13 @@ import wandb
 from awlab.record.study_directory import StudyDirectory
 from awlab.spec.errors import InputError
 from awlab.train.dashboard import CURVES, dashboard, save, specification
-from tests.train.fake_wandb import FakeWandb
+from tests.train.fake_wandb import FakeWandb, serve
 from tests.train.test_study_mirror import make
 
 
 @pytest.fixture
 def server(monkeypatch):
-    server = FakeWandb()
-    monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    wandb.teardown()
-    yield server
-    wandb.teardown()
-    server.stop()
+    yield from serve(monkeypatch)
 
 
 def test_the_specification_shows_the_study_by_cell(tmp_path):

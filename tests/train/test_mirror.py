@@ -15,7 +15,7 @@ from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
 from awlab.train import wandb_run
 from awlab.train.explanation import SHEET, Explanation
 from awlab.train.mirror import Mirror, open_mirror
-from tests.train.fake_wandb import FakeWandb
+from tests.train.fake_wandb import serve
 
 STEPS = 5
 RESULT = Result(
@@ -96,14 +96,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def server(monkeypatch):
-    server = FakeWandb()
-    monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)  # read from WANDB_HTTP_TIMEOUT on import
-    wandb.teardown()
-    yield server
-    wandb.teardown()
-    server.stop()
+    yield from serve(monkeypatch)
 
 
 def folders(directory, mode="offline"):

@@ -15,7 +15,7 @@ from awlab.spec.ablation import Ablation
 from awlab.spec.load import parse
 from awlab.train import wandb_run
 from awlab.train.study_mirror import mirror_study, result_rows
-from tests.train.fake_wandb import FakeWandb
+from tests.train.fake_wandb import serve
 
 
 def make(root, wanted="offline"):
@@ -64,13 +64,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-    server = FakeWandb()
-    monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    wandb.teardown()
-    yield server
-    wandb.teardown()
-    server.stop()
+    yield from serve(monkeypatch)
 
 
 KEYS = {
