@@ -99,7 +99,10 @@ def _read(weights: Callable[[], Any], of: str) -> Any:
     try:
         return weights()
     except (OSError, RuntimeError) as error:  # no connection or damage, or no weights of that name
-        raise ValueError(f"the pretrained weights of {of} cannot be read: {error}") from error
+        raise ValueError(
+            f"the pretrained weights of {of} cannot be read: {error}; a file with weights "
+            "can be named in `weights`"
+        ) from error
 
 
 def _load_all_that_fit(network: nn.Module, values: dict[str, torch.Tensor]) -> None:
