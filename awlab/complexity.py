@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.ssd import SSD
 
 from awlab import build
 from awlab.nn import AttentionAugmentedConv2d, AWConv2d, SqueezeExcitation
 from awlab.nn.cbam import ChannelGate, SpatialGate
+from awlab.spec.detector import Detector
 from awlab.spec.experiment import Experiment, Paper
 
 
@@ -84,12 +87,42 @@ def profile(experiment: Experiment) -> Profile:
     Raises:
         InputError: When a layer does not fit.
     """
-    data = experiment.data
     with torch.device("meta"):
-        network = build.network(experiment, begin=False)
-        return profile_network(
-            network, torch.empty(1, data.channels, data.image_size, data.image_size)
-        )
+        return profile_network(build.network(experiment, begin=False), empty_image(experiment))
+
+
+def empty_image(experiment: Experiment) -> Tensor:
+    """An image of the size that the network of an experiment sees, (1, channels, height, width)."""
+    model, data = experiment.model, experiment.data
+    square = (data.image_size, data.image_size)
+    size = model.input_size if isinstance(model, Detector) else square
+    return torch.empty(1, data.channels, *size)
+
+
+@singledispatch
+def evaluate(network: nn.Module, images: Tensor) -> Any:
+    """Let images (N, channels, height, width) through all parts of a network that have a cost.
+
+    Register a class of yours whose forward pass cannot run without values.
+    """
+    return network(images)
+
+
+@evaluate.register
+def _(network: FasterRCNN, images: Tensor) -> None:
+    """Backbone and heads: what lies between depends on values, and torch counts nothing of it."""
+    rpn: Any = network.rpn
+    heads: Any = network.roi_heads
+    maps = network.backbone(images)
+    rpn.head(list(maps.values()))
+    regions = rpn._post_nms_top_n["testing"] * len(images)
+    pooled = images.new_empty(regions, maps["0"].shape[1], *heads.box_roi_pool.output_size)
+    heads.box_predictor(heads.box_head(pooled))
+
+
+@evaluate.register
+def _(network: SSD, images: Tensor) -> None:
+    network.head(list(network.backbone(images).values()))
 
 
 def profile_network(network: nn.Module, image: Tensor) -> Profile:
@@ -214,7 +247,7 @@ def _count_macs(network: nn.Module, image: Tensor) -> tuple[Counter[str], Counte
             )
         stack.enter_context(_evaluated(network))
         stack.enter_context(counter)
-        network(image)
+        evaluate(network, image)
     return macs, torch_macs
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from awlab import build
-from awlab.complexity import Profile, profile_network
+from awlab.complexity import Profile, empty_image, evaluate, profile_network
 from awlab.fingerprint import fingerprint
 from awlab.plan import Cell, Plan
 from awlab.plan.networks import Network, merge_equal
@@ -93,16 +93,16 @@ def _attempt(experiment: Experiment) -> _Built | str:
 
 
 def _built(experiment: Experiment, device: str, batch: int) -> _Built:
-    data = experiment.data
     with torch.device(device), torch.no_grad():
         network = build.network(experiment)
-        image = torch.zeros(1, data.channels, data.image_size, data.image_size)
+        image = torch.zeros_like(empty_image(experiment))
         profile = profile_network(network, image)
-        logits = network.train()(image.expand(batch, -1, -1, -1))
-    if logits.shape != (batch, data.num_classes):
+        logits = evaluate(network.train(), image.expand(batch, -1, -1, -1))
+    expected = (batch, experiment.data.num_classes)
+    if logits is not None and logits.shape != expected:
         raise InputError(
             f"model: the output for {batch} images has shape {tuple(logits.shape)}, expected "
-            f"{(batch, data.num_classes)}"
+            f"{expected}"
         )
     return _Built(profile, fingerprint(network))
 

@@ -8,10 +8,11 @@ from awlab.record.record import Result, metric_of, read_result
 from awlab.report.results import CellFacts, Results
 from awlab.spec.errors import InputError, did_you_mean
 from awlab.spec.experiment import Experiment, Paper
+from awlab.spec.metrics import MEASURES
 from awlab.statistics import compare
 from awlab.statistics.comparison import DIVERGED, NOT_FINISHED
 
-PRINTED = {"test/top1_error": "top1_error", "test/top5_error": "top5_error"}
+PRINTED = {f"test/{name}": name for name in MEASURES if name in Paper.model_fields}
 """Metrics that published tables print, and the field of `Paper` that holds them."""
 LONGEST_REASON = 60
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from awlab.report import wording
 from awlab.report.results import Results
+from awlab.spec.metrics import measure_of
 from awlab.statistics import CellSummary, Verdict
 
 MOST_NAMED = 3
 SPLITS = {"test": "test set", "val": "validation set"}
-METRICS = {"top1_error": "top-1 error", "top5_error": "top-5 error"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ def headline(results: Results) -> Headline:
 def metric_in_words(metric: str) -> str:
     """`test/top1_error` is "top-1 error on the test set"."""
     split, _, name = metric.partition("/")
-    return f"{METRICS.get(name, name.replace('_', ' '))} on the {SPLITS.get(split, split)}"
+    measure = measure_of(metric)
+    words = name.replace("_", " ") if measure is None else measure.words
+    return f"{words} on the {SPLITS.get(split, split)}"
 
 
 def _lead(results: Results) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 from awlab.plan import Cell, Plan
 from awlab.report.progress import DAMAGED, Progress
 from awlab.report.signs import SIGNS
+from awlab.spec.metrics import is_percent
 
 NAME_WIDTH = 24
 """Columns of the terminal that the names of cells get before seeds lose their numbers."""
@@ -31,7 +32,7 @@ def picture(
         lines: Most lines; None for as many as it takes.
     """
     cells = [cell for cell in plan.cells if cell.excluded is None and cell.same_as is None]
-    percent = plan.ablation.metric.name.endswith("_error")
+    percent = is_percent(plan.ablation.metric.name)
     rows = {
         cell.name: [_mark(progress[run.id], console, percent=percent) for run in cell.runs]
         for cell in cells

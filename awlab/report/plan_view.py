@@ -10,6 +10,7 @@ from rich.text import Text
 from awlab.plan import Cell, Plan
 from awlab.plan.bill import Bill, Power
 from awlab.report.signs import SIGNS
+from awlab.spec.metrics import is_percent
 
 
 def show_plan(
@@ -101,7 +102,7 @@ def _bill(bill: Bill) -> Text:
 
 
 def _power(power: Power, plan: Plan) -> Text:
-    unit = "pp" if plan.ablation.metric.name.endswith("_error") else "in its unit"
+    unit = "pp" if is_percent(plan.ablation.metric.name) else "in its unit"
     text = (
         f"{power.seeds} seeds: the smallest possible p-value is {power.smallest_p:.3g}; "
         f"{power.comparisons} comparisons"

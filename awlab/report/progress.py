@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from awlab.plan import Run
 from awlab.record.claim import living_holder
-from awlab.record.record import metric_of, read_result, read_validations
+from awlab.record.record import Epoch, best_of, metric_of, read_result, read_validations
 from awlab.spec.errors import InputError
+from awlab.spec.metrics import DECIDING, deciding_metric
 
 DAMAGED = "damaged result"
-ERROR = "val/top1_error"
+DECIDING_OF_VALIDATION = frozenset(f"val/{name}" for name in DECIDING.values())
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Progress:
         state: `finished`, `running`, `interrupted`, `failed` or `missing`.
         host: Of another machine that is executing it; empty for none.
         failure: Class of what ended the last attempt.
-        value: The metric of the study where the run is finished; else the lowest
-            `val/top1_error` so far.
+        value: The metric of the study where the run is finished; else the best `val/top1_error`,
+            or of a detector `val/map`, so far.
         epochs: That are validated.
         fraction: Of the epochs.
     """
@@ -59,10 +60,18 @@ def progress_of(run: Run, metric: str) -> Progress:
         state,
         host,
         failure,
-        value=min((e.metrics[ERROR] for e in done if ERROR in e.metrics), default=None),
+        value=_best_so_far(done),
         epochs=len(done),
         fraction=len(done) / run.experiment.training.epochs,
     )
+
+
+def _best_so_far(done: list[Epoch]) -> float | None:
+    measured = [epoch for epoch in done if DECIDING_OF_VALIDATION & epoch.metrics.keys()]
+    if not measured:
+        return None
+    best = best_of(measured).metrics
+    return best[deciding_metric(best, "val")]
 
 
 def _of_finished(run: Run, metric: str) -> Progress:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from awlab.spec.metrics import is_percent
 from awlab.statistics import CellSummary, Comparison
 from awlab.statistics.significance import describe
 
@@ -33,7 +34,7 @@ class Results:
 
     Attributes:
         title: Of the study.
-        metric: Its name, as in `test/top1_error`; errors are percent.
+        metric: Its name, as in `test/top1_error`; errors and precisions are percent.
         comparison: Of all cells that are run.
         labels: Axis to label, by cell; all cells have the same axes.
         facts: By cell; a cell may have none.
@@ -66,7 +67,7 @@ class Results:
     @property
     def is_percent(self) -> bool:
         """Whether the metric is in percent, and a difference in percentage points."""
-        return self.metric.endswith("_error")
+        return is_percent(self.metric)
 
     def labels_of(self, name: str) -> Mapping[str, str]:
         """Axis to label; the name itself where no labels are known."""

@@ -12,6 +12,7 @@ from awlab.record.record import Result, read_result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.base import Family
 from awlab.spec.errors import InputError
+from awlab.spec.metrics import DECIDING, deciding_metric, is_percent
 
 STATE_STYLE = {"finished": "green", "failed": "red", "interrupted": "yellow", "missing": "dim"}
 VERDICT_STYLE = {"ok": "green", "note": "yellow", "problem": "bold red"}
@@ -22,12 +23,12 @@ def show_result(console: Console, directory: RunDirectory, result: Result) -> No
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column(overflow="fold")
-    test = result.metrics
-    top5 = f", top-5 {test['test/top5_error']:.2f} %" if "test/top5_error" in test else ""
-    rows.add_row("Test error", f"[bold cyan]{test['test/top1_error']:.2f} %[/] top-1{top5}")
-    best, last = (epoch.metrics["val/top1_error"] for epoch in (result.best, result.last))
+    title, value, others = _tested(result.metrics)
+    rows.add_row(f"Test {title}", f"[bold cyan]{value}[/]{others}")
+    metric = deciding_metric(result.last.metrics, "val")
+    best, last = (epoch.metrics[metric] for epoch in (result.best, result.last))
     rows.add_row(
-        "Validation error",
+        f"Validation {title}",
         f"best {best:.2f} % in epoch {result.best.epoch + 1}, last {last:.2f} % of {result.epochs}",
     )
     rows.add_row("Network", f"{result.parameters:,} parameters, {result.gmacs:.4g} GMACs")
@@ -37,25 +38,39 @@ def show_result(console: Console, directory: RunDirectory, result: Result) -> No
         f"{result.peak_memory_bytes / 2**20:,.0f} MiB",
     )
     rows.add_row("Run directory", str(directory.path))
-    sheet = directory.gradcam / "contact_sheet.png"
-    if sheet.exists():
-        rows.add_row("Pictures", str(sheet))
+    for folder in (directory.gradcam, directory.detections):
+        sheet = folder / "contact_sheet.png"
+        if sheet.exists():
+            rows.add_row("Pictures", str(sheet))
     if directory.wandb.is_dir():
         rows.add_row("W&B, here", f"wandb leet {directory.wandb}")
         rows.add_row("W&B, online", f"wandb sync {directory.wandb}")
     console.print(rows)
 
 
+def _tested(test: Mapping[str, float]) -> tuple[str, str, str]:
+    """What was measured, its value, and what else there is of the kind."""
+    if deciding_metric(test, "test") == "test/map":
+        names = {"test/map_50": "AP50", "test/map_75": "AP75"}
+        others = [f", {words} {test[name]:.2f} %" for name, words in names.items() if name in test]
+        return "AP", f"{test['test/map']:.2f} %", "".join(others)
+    top5 = f", top-5 {test['test/top5_error']:.2f} %" if "test/top5_error" in test else ""
+    return "error", f"{test['test/top1_error']:.2f} %", f" top-1{top5}"
+
+
 def show_metrics(console: Console, metrics: Mapping[str, float]) -> None:
-    """Print metrics by name; errors are percent."""
+    """Print metrics by name; errors and precisions are percent."""
     rows = Table.grid(padding=(0, 2))
     for name, value in metrics.items():
-        rows.add_row(name, f"{value:.2f} %" if name.endswith("_error") else f"{value:.4f}")
+        rows.add_row(name, f"{value:.2f} %" if is_percent(name) else f"{value:.4f}")
     console.print(rows)
 
 
 def run_rows(runs: Mapping[str, RunDirectory]) -> list[dict[str, Any]]:
-    """One plain row per run: id, state, test and validation error in percent, epochs, folder."""
+    """One plain row per run: id, state, test and validation in percent, epochs, folder.
+
+    Of a classifier they are its top-1 errors, of a detector its precisions.
+    """
     return [_run_row(identity, directory) for identity, directory in runs.items()]
 
 
@@ -65,6 +80,8 @@ def _run_row(identity: str, directory: RunDirectory) -> dict[str, Any]:
         "state": directory.state,
         "test/top1_error": None,
         "val/top1_error": None,
+        "test/map": None,
+        "val/map": None,
         "epochs": None,
         "folder": str(directory.path),
     }
@@ -73,8 +90,9 @@ def _run_row(identity: str, directory: RunDirectory) -> dict[str, Any]:
             result = read_result(directory)
         except InputError:
             return row | {"state": "failed"}
-        row["test/top1_error"] = result.metrics.get("test/top1_error")
-        row["val/top1_error"] = result.best.metrics.get("val/top1_error")
+        for name in DECIDING.values():
+            row[f"test/{name}"] = result.metrics.get(f"test/{name}")
+            row[f"val/{name}"] = result.best.metrics.get(f"val/{name}")
         row["epochs"] = result.epochs
     return row
 
@@ -90,7 +108,7 @@ def show_runs(console: Console, rows: Sequence[Mapping[str, Any]], root: Path) -
     for name in ("test error", "best val error", "epochs"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        errors = (_percent(row["test/top1_error"]), _percent(row["val/top1_error"]))
+        errors = (_error_or_precision(row, split) for split in ("test", "val"))
         state = Text(row["state"], style=STATE_STYLE[row["state"]])
         table.add_row(Path(row["folder"]).name, state, *errors, str(row["epochs"] or ""))
     console.print(table)
@@ -132,8 +150,11 @@ def _first_line(member: type[Family]) -> str:
     return (member.__doc__ or "").strip().splitlines()[0] if member.__doc__ else ""
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} %"
+def _error_or_precision(row: Mapping[str, Any], split: str) -> str:
+    error, precision = (row[f"{split}/{name}"] for name in DECIDING.values())
+    if precision is not None:
+        return f"AP {precision:.2f} %"
+    return "" if error is None else f"{error:.2f} %"
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from awlab.spec.base import Name, Spec
 from awlab.spec.experiment import NOT_IDENTITY, Experiment, Paper
+from awlab.spec.metrics import Direction, measure_of
 
 ROOT = "."
 """The path of the experiment itself."""
@@ -187,8 +188,29 @@ class Metric(Spec):
 
     name: str = Field(default="test/top1_error", pattern=r"^(val|test)/[a-z0-9_]+$")
     """As a run records it."""
-    direction: Literal["min", "max"] = "min"
-    """Whether less or more is better."""
+    direction: Direction = "min"
+    """Whether less or more is better; left out, as the name says: more of `test/map`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_is_that_of_the_name(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        fields = cast("Mapping[str, Any]", data)
+        measure = measure_of(str(fields.get("name")))
+        if measure is None or "direction" in fields:
+            return fields
+        return {**fields, "direction": measure.direction}
+
+    @model_validator(mode="after")
+    def _direction_is_not_the_wrong_one(self) -> "Metric":
+        measure = measure_of(self.name)
+        if measure is not None and measure.direction != self.direction:
+            raise ValueError(
+                f"direction (={self.direction!r}) is the wrong one: {measure.words} is better when "
+                f"it is {'less' if measure.direction == 'min' else 'more'}; leave it out"
+            )
+        return self
 
 
 class Resources(Spec):
@@ -200,6 +222,9 @@ class Resources(Spec):
     """Runs that share a device."""
     retries: int = Field(default=1, ge=0)
     """Times that a run is started again after it was killed."""
+    stalled_minutes: float | None = Field(default=None, gt=0)
+    """Minutes without a row of metrics, a line of the log or a checkpoint after which a run is
+    killed, with the stacks of its threads in its log, and tried again; `null` for never."""
 
     @model_validator(mode="after")
     def _whole_or_shared(self) -> "Resources":

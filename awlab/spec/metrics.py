@@ -18,21 +18,23 @@ class Measure:
     Attributes:
         words: For people.
         direction: Whether less or more is better.
+        task: What it is a metric of.
     """
 
     words: str
     direction: Direction
+    task: Task
 
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        "top1_error": Measure("top-1 error", "min"),
-        "top5_error": Measure("top-5 error", "min"),
-        "map": Measure("AP", "max"),
-        "map_50": Measure("AP50", "max"),
-        "map_75": Measure("AP75", "max"),
-        "map_50_voc07": Measure("VOC2007 mAP", "max"),
-        "map_50_voc12": Measure("VOC2012 mAP", "max"),
+        "top1_error": Measure("top-1 error", "min", "classification"),
+        "top5_error": Measure("top-5 error", "min", "classification"),
+        "map": Measure("AP", "max", "detection"),
+        "map_50": Measure("AP50", "max", "detection"),
+        "map_75": Measure("AP75", "max", "detection"),
+        "map_50_voc07": Measure("VOC2007 mAP", "max", "detection"),
+        "map_50_voc12": Measure("VOC2012 mAP", "max", "detection"),
     }
 )
 """By name without the split, as in `test/map`. AP is COCO's: the mean over ten overlaps from 0.50

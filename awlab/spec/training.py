@@ -127,4 +127,4 @@ class Training(Spec):
     device and on several."""
     test_weights: Literal["last", "best"] = "last"
     """Which weights the test set sees: of the last epoch, or of the epoch with the lowest
-    `val/top1_error`."""
+    `val/top1_error`, of a detector the highest `val/map`."""

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from awlab.train.classification import ClassificationModule
+from awlab.train.module import TrainingModule
 
 ROW_EVERY_STEPS = 50
 """Optimizer steps between two rows of metrics within an epoch."""
@@ -67,7 +67,7 @@ class Recorder(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        assert isinstance(pl_module, ClassificationModule)
+        assert isinstance(pl_module, TrainingModule)
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self.images += self.images_per_step
@@ -81,12 +81,12 @@ class Recorder(Callback):
             write_row(trainer, {"train/loss_step": loss, "lr": self._lr})
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, ClassificationModule)
+        assert isinstance(pl_module, TrainingModule)
         self.validation_seconds += self._lap()
         write_row(trainer, pl_module.take_metrics("val"))
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, ClassificationModule)
+        assert isinstance(pl_module, TrainingModule)
         self.test_metrics = pl_module.take_metrics("test")
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import lightning.pytorch as pl
 
 from awlab.data.errors import DataError
 from awlab.spec.errors import InputError
-from awlab.train.classification import ClassificationModule
 from awlab.train.devices import Division, choose_devices
+from awlab.train.parts import module_of
 from awlab.train.quiet import deterministic, logged
 from awlab.train.trained import TrainedRun, Weights
 from awlab.train.trainer import build_trainer
@@ -25,7 +25,8 @@ def evaluate(
         weights: Which weights.
 
     Returns:
-        `<split>/loss`, `<split>/top1_error`, ... Errors are percent.
+        `<split>/loss`, `<split>/top1_error`, ... of a classifier, `<split>/map`, ... of a detector.
+        Errors and precisions are percent.
 
     Raises:
         InputError: When there is no such run, it has no such weights, or its data are missing or
@@ -35,12 +36,7 @@ def evaluate(
     network = run.network(weights)
     data = run.data()
     with logged(None), deterministic():
-        module = ClassificationModule(
-            network,
-            run.experiment.training,
-            num_classes=data.num_classes,
-            train_size=data.train_size,
-        )
+        module = module_of(network, run.experiment, train_size=data.train_size)
         trainer = _trainer(run)
         measure = trainer.test if split == "test" else trainer.validate
         try:

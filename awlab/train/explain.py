@@ -73,9 +73,15 @@ def explain_run(
         InputError: When there is no such run, layer or image, or an image cannot be read.
     """
     run = TrainedRun.read(folder)
+    if run.experiment.data.task == "detection":
+        raise InputError(
+            f"{folder} is a run of a detector, and Grad-CAM explains one class of a whole image; "
+            f"the boxes that it found are in {run.directory.detections}"
+        )
     weights = weights or run.experiment.training.test_weights
     network = run.network(weights)
     data = run.data()
+    assert isinstance(data, ClassificationData)
     try:
         if images is None:
             count = run.experiment.runtime.gradcam_images or DEFAULT_IMAGES

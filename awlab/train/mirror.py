@@ -13,6 +13,8 @@ from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.report.attention import SHEET as ATTENTION
 from awlab.spec.experiment import Experiment
+from awlab.train.detection_pictures import SHEET as DETECTIONS
+from awlab.train.detection_pictures import Detection
 from awlab.train.explanation import SHEET, Explanation
 from awlab.train.open_run import OpenRun
 from awlab.train.ranks import Ranks
@@ -53,6 +55,12 @@ class Mirror:
             if (path := folder / file).is_file():
                 self.attempt(lambda run, n=name, path=path: run.log({n: wandb.Image(str(path))}))
         self.attempt(lambda run: run.log({"gradcam/table": _table(explanations)}))
+
+    def show_detections(self, detections: Sequence[Detection]) -> None:
+        """Log a table of images in which objects were looked for, and the sheet beside them."""
+        sheet = detections[0].found.with_name(DETECTIONS)
+        self.attempt(lambda run: run.log({"detections/sheet": wandb.Image(str(sheet))}))
+        self.attempt(lambda run: run.log({"detections/table": _boxes(detections)}))
 
     def summarize(self, result: Result) -> None:
         """Write the result into the summary of the run."""
@@ -123,6 +131,21 @@ def _table(explanations: Sequence[Explanation]) -> wandb.Table:
                 *(getattr(explanation, name) for name in SAID),
             ]
             for explanation in explanations
+        ],
+    )
+
+
+def _boxes(detections: Sequence[Detection]) -> wandb.Table:
+    counted = ("objects", "right", "wrong")
+    return wandb.Table(
+        columns=["truth", "found", *counted],
+        data=[
+            [
+                wandb.Image(str(detection.truth)),
+                wandb.Image(str(detection.found)),
+                *(getattr(detection, name) for name in counted),
+            ]
+            for detection in detections
         ],
     )
 

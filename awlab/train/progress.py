@@ -10,13 +10,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from awlab.record.record import best_of, read_epochs, read_validations
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.metrics import deciding_metric
 from awlab.train.callbacks import Recorder
 
 REDRAW_SECONDS = 0.2
+SHORT = {"val/top1_error": "error", "val/map": "AP"}
+"""What decides, in a word."""
 
 
 class Watch(Callback):
-    """Shows epoch, step, loss, validation error, best, images per second and time left.
+    """Shows epoch, step, loss, what validation says, best, images per second and time left.
 
     Args:
         console: Where.
@@ -99,9 +102,10 @@ class Watch(Callback):
     def _validated(self) -> str:
         validations = read_validations(self.directory)
         last, best = validations[-1], best_of(validations)
+        metric = deciding_metric(last.metrics, "val")
         return (
-            f"val error {last.metrics['val/top1_error']:.2f} %  "
-            f"best {best.metrics['val/top1_error']:.2f} % (epoch {best.epoch + 1})  "
+            f"val {SHORT[metric]} {last.metrics[metric]:.2f} %  "
+            f"best {best.metrics[metric]:.2f} % (epoch {best.epoch + 1})  "
         )
 
     def _seconds_left(self, trainer: pl.Trainer) -> float:

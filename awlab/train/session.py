@@ -13,7 +13,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from awlab import complexity
+from awlab.data.batched import BatchedData
 from awlab.data.classification import ClassificationData
+from awlab.data.detection import DetectionData
 from awlab.data.errors import DataError
 from awlab.execute.exit_codes import PREEMPTED
 from awlab.record.claim import ClaimedElsewhereError, claim
@@ -24,13 +26,14 @@ from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.train.callbacks import Recorder, StepSeed
 from awlab.train.checkpoint import load, newest_good, sweep
-from awlab.train.classification import ClassificationModule
+from awlab.train.detection_pictures import evenly, write_detections
 from awlab.train.devices import Devices, Division, divide
 from awlab.train.explain import explain, spread
 from awlab.train.failure import classify, tell
 from awlab.train.guard import Guard
 from awlab.train.json_lines import JSONLinesLogger
 from awlab.train.mirror import Mirror, open_mirror
+from awlab.train.module import TrainingModule
 from awlab.train.parts import build_module, prepare_data
 from awlab.train.progress import Watch
 from awlab.train.quiet import deterministic, logged
@@ -142,9 +145,7 @@ class Session:
         if refused and not any(self.directory.checkpoints.glob("*.ckpt")):
             shutil.rmtree(self.directory.path, ignore_errors=True)  # It may not even exist.
 
-    def _work(
-        self, data: ClassificationData, module: ClassificationModule, attempt: int
-    ) -> Result | None:
+    def _work(self, data: BatchedData, module: TrainingModule, attempt: int) -> Result | None:
         training = self.experiment.training
         recorder = Recorder(training.batch_size)
         with open_mirror(self.experiment, self.directory, notify=self._say) as mirror:
@@ -168,23 +169,19 @@ class Session:
             tested_epoch = self._test(trainer, module, data)
             if not self.leads:
                 return None
-            self._explain(module, data, mirror)
+            self._show(module, data, mirror)
             result = self._result(recorder, trainer, tested_epoch, attempt)
             mirror.summarize(result)
             write_result(self.directory, result)
             return result
 
-    def _fit(
-        self, trainer: pl.Trainer, module: ClassificationModule, data: ClassificationData
-    ) -> None:
+    def _fit(self, trainer: pl.Trainer, module: TrainingModule, data: BatchedData) -> None:
         resume = self._saved()
         if resume is not None:
             self._say(f"resuming from {resume}")
         trainer.fit(module, datamodule=data, ckpt_path=resume)
 
-    def _test(
-        self, trainer: pl.Trainer, module: ClassificationModule, data: ClassificationData
-    ) -> int:
+    def _test(self, trainer: pl.Trainer, module: TrainingModule, data: BatchedData) -> int:
         """Test the weights that `training.test_weights` names and return their epoch."""
         best = self.experiment.training.test_weights == "best"
         path = self.directory.best_checkpoint if best else self.directory.last_checkpoint
@@ -216,11 +213,16 @@ class Session:
             versions=versions(),
         )
 
-    def _explain(
-        self, module: ClassificationModule, data: ClassificationData, mirror: Mirror
-    ) -> None:
+    def _show(self, module: TrainingModule, data: BatchedData, mirror: Mirror) -> None:
+        """Leave pictures of test images: Grad-CAM of a classifier, boxes of a detector."""
         count = self.experiment.runtime.gradcam_images
-        if count:
+        if count and isinstance(data, DetectionData):
+            folder, title = self.directory.detections, self.directory.path.absolute().name
+            indices = evenly(count, data.test_size)
+            found = write_detections(module.network, data, folder, indices, title=title)
+            mirror.show_detections(found)
+        elif count:
+            assert isinstance(data, ClassificationData)
             indices = spread(data.test_labels, count)
             mirror.show(explain(module.network, data, self.directory.gradcam, indices))
 

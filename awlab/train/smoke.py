@@ -8,8 +8,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from awlab.data.classification import ClassificationData
+from awlab.data.batched import BatchedData
+from awlab.data.objects import Target, target
 from awlab.record.run_directory import RunDirectory
+from awlab.spec.detector import Detector
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.train.devices import choose_devices, divide
@@ -19,7 +21,9 @@ from awlab.train.quiet import deterministic, logged
 from awlab.train.trainer import averaging, build_trainer
 
 STEPS = 2
-Batch = tuple[Tensor, Tensor]
+OBJECTS = 8
+"""In a random image; COCO has seven on average."""
+Batch = tuple[Tensor, Tensor] | tuple[list[Tensor], list[Target]]
 
 
 def smoke(experiment: Experiment, devices: int = 1) -> tuple[Failure, str] | None:
@@ -49,7 +53,7 @@ def smoke(experiment: Experiment, devices: int = 1) -> tuple[Failure, str] | Non
 
 def rehearse(
     experiment: Experiment, devices: int, steps: int, callbacks: Sequence[Callback] = ()
-) -> ClassificationData:
+) -> BatchedData:
     """Train some optimizer steps on random images, and validate; nothing is written.
 
     Args:
@@ -108,5 +112,17 @@ def _loader(batch: Batch, count: int) -> DataLoader[Batch]:
 
 def _random_batch(experiment: Experiment, images: int) -> Batch:
     data = experiment.data
+    if isinstance(experiment.model, Detector):
+        size = (data.channels, *experiment.model.input_size)
+        scenes = [torch.rand(size) for _ in range(images)]
+        return scenes, [_random_objects(size, data.num_classes) for _ in range(images)]
     shape = (images, data.channels, data.image_size, data.image_size)
     return torch.randn(shape), torch.randint(data.num_classes, (images,))
+
+
+def _random_objects(size: tuple[int, int, int], classes: int) -> Target:
+    _, height, width = size
+    corners = torch.rand(OBJECTS, 2, 2).sort(dim=1).values + torch.tensor([[0.0], [0.1]])
+    boxes = (corners * torch.tensor([width, height]) / 1.1).flatten(1)
+    labels = torch.randint(1, classes + 1, (OBJECTS,))
+    return target(boxes.tolist(), labels.tolist())

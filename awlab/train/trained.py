@@ -7,16 +7,17 @@ from typing import Any, Literal, Self
 from torch import nn
 
 from awlab import build
-from awlab.data.classification import ClassificationData
+from awlab.data.batched import BatchedData
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import load_experiment
 from awlab.train.checkpoint import CorruptCheckpointError, load
 from awlab.train.devices import divide
+from awlab.train.parts import find_data
 
 Weights = Literal["last", "best"]
-"""Of the last epoch, or of the one with the lowest `val/top1_error`."""
+"""Of the last epoch, or of the best one."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TrainedRun:
             ) from error
         return network.eval()
 
-    def data(self) -> ClassificationData:
+    def data(self) -> BatchedData:
         """Find the data and make batches of them for one device.
 
         Raises:
@@ -78,14 +79,7 @@ class TrainedRun:
         division = divide(
             spec.training.batch_size, devices=1, max_images=runtime.max_images_per_device
         )
-        return build.build_data(
-            spec.data,
-            root=Path(runtime.data_root),
-            batch_size=division.images,
-            seed=spec.seed,
-            workers=runtime.workers,
-            download=False,
-        )
+        return find_data(spec, images=division.images, download=False)
 
     def _state(self, weights: Weights) -> dict[str, Any]:
         files = self.directory

@@ -7,7 +7,7 @@ import pytest
 from awlab.plan import plan
 from awlab.plan.runs import run_name
 from awlab.record.run_directory import RunDirectory
-from awlab.spec.errors import InputError
+from awlab.spec.errors import InputError, SpecError
 from awlab.spec.experiment import Experiment, Paper
 from awlab.spec.load import parse
 from awlab.spec.runtime import Runtime
@@ -202,3 +202,9 @@ def test_the_plan_is_plain_data_for_tables(study):
 def test_planning_leaves_torch_alone():
     code = "import sys, awlab.plan; assert not {'torch', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_metric_is_one_that_the_base_is_measured_by(study):
+    message = "metric.name: 'test/map' is measured of detection, and the base is for classification"
+    with pytest.raises(SpecError, match=f"{message}: take test/top1_error"):
+        plan(study(metric={"name": "test/map"}))

@@ -65,10 +65,10 @@ def test_unmeasured_facts_are_unknown(finished: MakePlan, finish: Finish) -> Non
 
 
 def test_another_metric(finished: MakePlan) -> None:
-    metric = {"name": "val/top1_error", "direction": "max"}
+    metric = {"name": "val/top1_error"}
     results = collect(finished(metric=metric, paper={"product": {"source": "", "top1_error": 1.0}}))
     assert results.comparison["product"].by_seed == {0: 49.0, 1: 49.0}
-    assert results.comparison.direction == "max"
+    assert results.comparison.direction == "min"
     assert results.facts_of("product").published is None, "papers print errors on the test set"
 
 

@@ -1,6 +1,7 @@
 import pytest
+from pydantic import ValidationError
 
-from awlab.spec.ablation import Ablation, Axis, label_of
+from awlab.spec.ablation import Ablation, Axis, Metric, label_of
 from awlab.spec.errors import SpecError
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import dump, load, parse
@@ -141,3 +142,12 @@ def test_editors_accept_what_the_loader_accepts():
     when = Ablation.model_json_schema()["$defs"]["Exclusion"]["properties"]["when"]
     (labels,) = when["patternProperties"].values()
     assert {"string", "integer", "array"} <= {option.get("type") for option in labels["anyOf"]}
+
+
+def test_the_direction_of_a_metric_is_what_its_name_says():
+    assert Metric().direction == Metric(name="val/my_loss").direction == "min"
+    assert Metric(name="test/map").direction == "max"
+    assert Metric(name="val/my_score", direction="max").direction == "max"
+    message = r"direction \(='min'\) is the wrong one: AP is better when it is more; leave it out"
+    with pytest.raises(ValidationError, match=message):
+        Metric(name="test/map", direction="min")

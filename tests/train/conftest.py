@@ -61,3 +61,31 @@ def weights() -> Callable[[Experiment], dict[str, torch.Tensor]]:
         return checkpoint["state_dict"] | {f"trained.{name}": trained[name] for name in trained}
 
     return read
+
+
+@pytest.fixture
+def tiny_detection(tiny: ExperimentFactory) -> ExperimentFactory:
+    """Make an experiment with a detector; like `tiny`."""
+
+    def make(*, model: dict[str, Any] | None = None, **changes: Any) -> Experiment:
+        network = {
+            "kind": "faster_rcnn",
+            "backbone": {"depth": 18, "width": 2},
+            "fpn_channels": 16,
+            "fpn_conv": {"kind": "aw", "norm": "layer", "min_hidden": 4},
+            "fpn_attention": {"kind": "se"},
+            "min_sizes": [32],
+            "max_size": 32,
+            "anchor_sizes": [8, 12, 16, 20, 24],
+            "proposals": 10,
+            "regions": 8,
+            "hidden": 8,
+        }
+        scenes = {"train_images": 12, "validation_images": 4, "test_images": 5}
+        data = {"kind": "digit_scenes", **scenes, "size": 32, "digit_sizes": [12, 20]}
+        recipe = {"batch_size": 4, "optimizer": {"kind": "sgd", "lr": 0.01}} | changes.pop(
+            "training", {}
+        )
+        return tiny(model=network | (model or {}), data=data, training=recipe, **changes)
+
+    return make

@@ -14,9 +14,13 @@ from awlab.record.environment import read_attempts
 from awlab.record.record import read_metrics, read_result, read_validations
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
-from awlab.spec.load import load_experiment
+from awlab.spec.experiment import Experiment
+from awlab.spec.load import load_experiment, parse
 from awlab.train import fit
 from awlab.train.callbacks import StepSeed
+from awlab.train.detection_tally import DetectionTally
+from awlab.train.evaluate import evaluate
+from awlab.train.explain import explain_run
 from awlab.train.guard import DivergedError
 from awlab.train.session import Session
 from awlab.train.signals import StopError
@@ -62,7 +66,13 @@ def signal_at(monkeypatch):
 
 def test_a_run_leaves_its_record(tiny, capsys):
     experiment = tiny(
-        model={"kind": "resnet", "depth": 18, "width": 2, "stem": "cifar", "conv": {"kind": "aw"}},
+        model={
+            "kind": "resnet",
+            "depth": 18,
+            "width": 2,
+            "stem": "cifar",
+            "conv": {"kind": "aw"},
+        },
         runtime={"gradcam_images": 2},
     )
     result = fit.run(experiment, console=Console(width=200))
@@ -71,7 +81,12 @@ def test_a_run_leaves_its_record(tiny, capsys):
     assert read_result(directory) == result
     assert result is not None
     assert result.metrics.keys() == {"test/loss", "test/top1_error", "test/top5_error"}
-    assert (result.epochs, result.steps, result.attempts, result.tested_epoch) == (2, 8, 1, 1)
+    assert (result.epochs, result.steps, result.attempts, result.tested_epoch) == (
+        2,
+        8,
+        1,
+        1,
+    )
     assert [v.epoch for v in read_validations(directory)] == [0, 1]
     assert result.parameters > 0
     assert result.gmacs > 0
@@ -91,7 +106,9 @@ def test_a_finished_run_is_not_run_again(tiny, capsys):
     before = {path: path.stat().st_mtime_ns for path in directory.path.rglob("*")}
     again = fit.run(experiment, console=Console(width=200))
     assert again == first
-    assert {path: path.stat().st_mtime_ns for path in directory.path.rglob("*")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in directory.path.rglob("*")
+    } == before
     assert "is finished: nothing to do" in capsys.readouterr().out
 
 
@@ -124,7 +141,10 @@ def interrupt(experiment, code):
     "recipe",
     [
         {"training": {}, "runtime": {"checkpoint_every_steps": 1}},
-        {"training": {"ema": {"decay": 0.9}}, "runtime": {"max_images_per_device": 125}},
+        {
+            "training": {"ema": {"decay": 0.9}},
+            "runtime": {"max_images_per_device": 125},
+        },
     ],
     ids=["every step", "average and accumulation"],
 )
@@ -151,7 +171,9 @@ def test_a_run_that_was_interrupted_again_and_again_ends_bit_equal(
     assert rows(disturbed) == rows(undisturbed)
 
 
-def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(tiny, weights, signal_at):
+def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(
+    tiny, weights, signal_at
+):
     first = tiny(training={"epochs": 1})
     run(first)
     old = weights(first)
@@ -159,7 +181,9 @@ def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(tiny, weig
     network = {"kind": "wide_resnet", "depth": 10, "width": 1, "dropout": 0.2}
     spec = {"weights": {"file": str(begun), "fresh": ["fc.*"]}}
     signal_at(0, signal.SIGTERM)
-    tuned = tiny(model=network | spec, training={"optimizer": {"kind": "sgd", "lr": 1e-6}})
+    tuned = tiny(
+        model=network | spec, training={"optimizer": {"kind": "sgd", "lr": 1e-6}}
+    )
     interrupt(tuned, PREEMPTED)
     shutil.rmtree(begun)
     stored = load_experiment(RunDirectory.of(tuned).experiment)
@@ -178,7 +202,9 @@ def test_control_c_has_its_own_code(tiny, signal_at):
 
 
 @pytest.mark.fault
-def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(tiny, weights, tmp_path, signal_at):
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
+    tiny, weights, tmp_path, signal_at
+):
     undisturbed = tiny(runtime={"root": str(tmp_path / "undisturbed")})
     run(undisturbed)
     experiment = tiny()
@@ -186,19 +212,28 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(tiny, weights, t
     interrupt(experiment, PREEMPTED)
     signal_at(-1, signal.SIGTERM)
     directory = RunDirectory.of(experiment)
-    directory.last_checkpoint.write_bytes(directory.last_checkpoint.read_bytes()[:-1000])
+    directory.last_checkpoint.write_bytes(
+        directory.last_checkpoint.read_bytes()[:-1000]
+    )
     run(experiment)
     assert same(weights(experiment), weights(undisturbed))
     assert "checkpoint passed over" in directory.log.read_text()
 
 
 @pytest.mark.fault
-def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(tiny, weights):
+def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(
+    tiny, weights
+):
     experiment = tiny(
         training={
             "epochs": 3,
             "optimizer": {"kind": "sgd", "lr": 1e30},
-            "schedule": {"kind": "step", "every_epochs": 1, "warmup_epochs": 2, "gamma": 0.5},
+            "schedule": {
+                "kind": "step",
+                "every_epochs": 1,
+                "warmup_epochs": 2,
+                "gamma": 0.5,
+            },
         },
         runtime={"checkpoint_every_steps": 1},
     )
@@ -218,7 +253,9 @@ def refuse(experiment, match):
 
 
 def test_more_devices_than_there_are(tiny):
-    refuse(tiny(runtime={"devices": 999}), r"runtime.devices \(=999\) must be from 1 to")
+    refuse(
+        tiny(runtime={"devices": 999}), r"runtime.devices \(=999\) must be from 1 to"
+    )
 
 
 def test_a_batch_larger_than_the_data(tiny):
@@ -227,7 +264,8 @@ def test_a_batch_larger_than_the_data(tiny):
 
 def test_a_batch_that_does_not_divide(tiny):
     refuse(
-        tiny(runtime={"max_images_per_device": 99}), r"max_images_per_device \(=99\) must divide"
+        tiny(runtime={"max_images_per_device": 99}),
+        r"max_images_per_device \(=99\) must divide",
     )
 
 
@@ -237,18 +275,29 @@ def test_a_number_format_that_the_device_lacks(tiny):
 
 @pytest.mark.fault
 def test_data_that_are_missing(tiny, tmp_path):
-    experiment = tiny(data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")})
+    experiment = tiny(
+        data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")}
+    )
     refuse(experiment, "nowhere")
 
 
 def test_a_layer_that_does_not_fit(tiny):
     network = {"kind": "wide_resnet", "depth": 10, "width": 1}
-    refuse(tiny(model=network | {"conv": {"kind": "aw", "expand": {"c2": 7}}}), r"model .*7")
+    refuse(
+        tiny(model=network | {"conv": {"kind": "aw", "expand": {"c2": 7}}}),
+        r"model .*7",
+    )
 
 
 @pytest.mark.fault
 def test_an_image_that_turns_out_to_be_damaged(tiny, small_image_folder):
-    data = {"kind": "image_folder", "folder": "pets", "classes": 3, "size": 32, "resize": 40}
+    data = {
+        "kind": "image_folder",
+        "folder": "pets",
+        "classes": 3,
+        "size": 32,
+        "resize": 40,
+    }
     for image in (small_image_folder / "pets" / "train" / "fox").iterdir():
         image.write_bytes(image.read_bytes()[:200])
     experiment = tiny(
@@ -276,7 +325,10 @@ def test_a_run_that_another_process_executes_is_left_alone(tiny):
     experiment = tiny()
     directory = RunDirectory.of(experiment)
     start = time.perf_counter()
-    with claim(directory.path), pytest.raises(ClaimedElsewhereError, match="is being executed by"):
+    with (
+        claim(directory.path),
+        pytest.raises(ClaimedElsewhereError, match="is being executed by"),
+    ):
         fit.run(experiment)
     assert time.perf_counter() - start < 1
     assert directory.state == "missing"
@@ -311,7 +363,9 @@ def test_the_weights_that_are_asked_for_are_tested(tiny, weights_of):
     assert last > 3 * best
     expected = result.best if weights_of == "best" else result.last
     assert result.tested_epoch == expected.epoch
-    assert result.metrics["test/loss"] == pytest.approx(expected.metrics["val/loss"], rel=0.5)
+    assert result.metrics["test/loss"] == pytest.approx(
+        expected.metrics["val/loss"], rel=0.5
+    )
 
 
 def test_a_run_in_lower_precision_with_clipped_gradients(tiny):
@@ -328,3 +382,95 @@ def test_a_change_of_versions_is_told(tiny, capsys, monkeypatch, signal_at):
     monkeypatch.setattr(environment, "versions", lambda: {"torch": "9.9"})
     fit.run(experiment, console=Console(width=200))
     assert "-> 9.9" in capsys.readouterr().out
+
+
+DETECTOR_STEPS = 3  # Of an epoch of `tiny_detection`.
+PRECISIONS = {"map", "map_50", "map_75"}
+
+
+def test_a_detector_leaves_its_record(tiny_detection, capsys):
+    experiment = tiny_detection(runtime={"gradcam_images": 2})
+    result = fit.run(experiment, console=Console(width=200))
+    directory = RunDirectory.of(experiment)
+    assert result is not None
+    assert read_result(directory) == result
+    assert result.metrics.keys() == {f"test/{name}" for name in PRECISIONS}
+    assert result.best.metrics.keys() == {f"val/{name}" for name in PRECISIONS}
+    assert (result.steps, result.tested_epoch) == (2 * DETECTOR_STEPS, 1)
+    of_training = {
+        name for row in read_metrics(directory) for name in row if "train/loss" in name
+    }
+    parts = ("classifier", "box_reg", "objectness", "rpn_box_reg")
+    assert of_training == {"train/loss", *(f"train/loss_{part}" for part in parts)}
+    assert (directory.detections / "contact_sheet.png").is_file()
+    assert len(list(directory.detections.glob("*-found.png"))) == 2
+    assert not directory.gradcam.exists()
+    assert "val AP " in capsys.readouterr().out
+    assert evaluate(directory.path) == result.metrics
+    assert evaluate(directory.path, split="val", weights="best") == result.best.metrics
+    with pytest.raises(
+        InputError, match=r"is a run of a detector, .* are in .*detections"
+    ):
+        explain_run(directory.path)
+
+
+@pytest.mark.parametrize(
+    "step", [1, pytest.param(DETECTOR_STEPS, marks=pytest.mark.slow)]
+)
+def test_a_detector_resumes_exactly(step, tiny_detection, weights, signal_at, tmp_path):
+    """Within an epoch and at its end, with sampled regions, EMA, warm-up and clipping."""
+    recipe = {
+        "ema": {"decay": 0.9},
+        "gradient_clip_norm": 1.0,
+        "optimizer": {"kind": "sgd", "lr": 0.01, "momentum": 0.9},
+    }
+    whole, broken = (
+        tiny_detection(training=recipe, runtime={"root": str(tmp_path / root)})
+        for root in ("whole", "broken")
+    )
+    run(whole)
+    signal_at(step, signal.SIGTERM)
+    interrupt(broken, PREEMPTED)
+    signal_at(-1, signal.SIGTERM)
+    run(broken)
+    assert same(weights(whole), weights(broken))
+    assert rows(whole) == rows(broken)
+
+
+def test_the_best_epoch_of_a_detector_has_the_highest_precision(
+    tiny_detection, monkeypatch
+):
+    precisions = iter([10.0, 30.0, 20.0, 5.0])  # Three validations and the test.
+    monkeypatch.setattr(
+        DetectionTally, "compute", lambda self: {"map": torch.tensor(next(precisions))}
+    )
+    experiment = tiny_detection(training={"epochs": 3, "test_weights": "best"})
+    result = run(experiment)
+    assert (result.best.epoch, result.best.metrics) == (1, {"val/map": 30.0})
+    assert (result.tested_epoch, result.metrics) == (1, {"test/map": 5.0})
+
+
+def test_precision_of_numbers_and_accumulation_of_a_detector(tiny_detection):
+    training, runtime = (
+        {"precision": "bf16-mixed", "epochs": 1},
+        {"max_images_per_device": 2},
+    )
+    assert (
+        run(tiny_detection(training=training, runtime=runtime)).steps == DETECTOR_STEPS
+    )
+
+
+@pytest.mark.slow
+def test_an_ssd_is_trained_alike(tiny_detection):
+    """Its images are 300 pixels wide whatever the data are."""
+    experiment = tiny_detection(training={"epochs": 1, "batch_size": 12})
+    network = {
+        "kind": "ssd300",
+        "conv": {"kind": "aw", "norm": "layer", "min_hidden": 4},
+    }
+    spec = experiment.model_dump(mode="json") | {"model": network}
+    spec["data"] |= {"train_images": 2, "validation_images": 1, "test_images": 1}
+    spec["training"]["batch_size"] = 2
+    result = run(parse(Experiment, spec))
+    assert result.steps == 1
+    assert result.metrics.keys() >= {"test/map"}
