@@ -1,6 +1,6 @@
 """Networks that find objects."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -36,6 +36,11 @@ class Detector(Model):
     def pretrained(self) -> bool:
         """Whether anything begins with weights that were learned."""
         return self.backbone_weights is not None or self.weights is not None
+
+    @property
+    def beginning(self) -> dict[str, Any]:
+        """What decides initial weights beside the seed and the structure."""
+        return super().beginning | {"backbone_weights": self.backbone_weights}
 
     @model_validator(mode="after")
     def _what_is_frozen_is_pretrained(self) -> "Detector":

@@ -31,6 +31,12 @@ def test_detectors_are_for_detection():
     assert Model.task == ResNet.task == "classification"
 
 
+def test_a_backbone_that_begins_otherwise_is_not_the_same_network():
+    begin = [FasterRCNN(), FasterRCNN(backbone_weights="IMAGENET1K_V1"), SSD300(weights=None)]
+    assert begin[0].beginning != begin[1].beginning
+    assert begin[0].beginning == begin[2].beginning
+
+
 def test_costs_are_counted_for_whole_strides():
     assert FasterRCNN().input_size == (800, 1344)
     assert FasterRCNN(min_sizes=(64, 100), max_size=100).input_size == (128, 128)
