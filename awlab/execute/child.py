@@ -27,6 +27,8 @@ PRELOAD = (
 """What the server imports, and a warm child finds imported."""
 SERVER_DIED = 255
 """What multiprocessing says of a child that nobody was left to tell about."""
+STACKS = signal.SIGUSR2
+"""Asks a run to print the stacks of its threads."""
 
 OF_ONE_PROCESS = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "ROLE_RANK",

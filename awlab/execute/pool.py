@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from awlab.execute.child import Child
+from awlab.execute.child import STACKS, Child
 from awlab.execute.devices import Lender, Share
 from awlab.execute.exit_codes import BAD_INPUT
 from awlab.execute.outcome import OF_THE_RUN, Outcome, failure_of, outcome_of
@@ -22,6 +22,11 @@ POLL_SECONDS = 0.02
 ELSEWHERE_SECONDS = 1.0
 GRACE_SECONDS = 60.0
 """Time that a child has to write a checkpoint after it was asked to end."""
+
+LOOK_SECONDS = 1.0
+"""Time between two looks for signs of life."""
+STACK_SECONDS = 2.0
+"""Time that a child without signs of life has to tell where it hangs."""
 
 ROOM_BYTES = 2**16
 """Free space below which a disk counts as full when a run has died without a word."""
@@ -74,6 +79,12 @@ class _Attempt:
     share: Share
     child: Child
     progress: int
+    sign: tuple[int, ...] = ()
+    """The last sign of life; see `_signs_of_life`."""
+    alive_at: float = field(default_factory=time.monotonic)
+    looked_at: float = 0.0
+    asked_at: float | None = None
+    """When it was asked where it hangs; None while it does not."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class Pool:
             progress. A preempted run that made progress is always started again.
         fail_fast: End the others when a run fails.
         waits: For the runs that other processes execute, to take over those that they leave.
+        stalled_seconds: After so long without a row of metrics, a line of the log or a checkpoint a
+            run is killed, with the stacks of its threads in its log; None for never.
     """
 
     devices: Lender
@@ -100,6 +113,7 @@ class Pool:
     retries: int = 2
     fail_fast: bool = False
     waits: bool = True
+    stalled_seconds: float | None = None
     _waiting: deque[Experiment] = field(default_factory=deque[Experiment])
     _running: list[_Attempt] = field(default_factory=list[_Attempt])
     _elsewhere: dict[str, _Elsewhere] = field(default_factory=dict[str, _Elsewhere])
@@ -202,14 +216,33 @@ class Pool:
         for attempt in list(self._running):
             code = attempt.child.poll()
             if code is None:
+                self._look_for_life(attempt)
                 continue
             self._running.remove(attempt)
             self.devices.take_back(attempt.share)
             attempt.child.send(signal.SIGKILL)  # Loader processes and ranks that it left behind.
             yield from self._noted(self._ended(attempt, code))
 
+    def _look_for_life(self, attempt: _Attempt) -> None:
+        now = time.monotonic()
+        if self.stalled_seconds is None or now - attempt.looked_at < LOOK_SECONDS:
+            return
+        attempt.looked_at = now
+        if attempt.asked_at is not None:
+            if now - attempt.asked_at > STACK_SECONDS:
+                attempt.child.send(signal.SIGKILL)
+            return
+        sign = _signs_of_life(attempt.directory)
+        if sign != attempt.sign:
+            attempt.sign, attempt.alive_at = sign, now
+        elif now - attempt.alive_at > self.stalled_seconds:
+            attempt.asked_at = now
+            attempt.child.send(STACKS)
+
     def _ended(self, attempt: _Attempt, code: int) -> Ended:
         experiment, outcome = attempt.experiment, outcome_of(attempt.directory, code)
+        if attempt.asked_at is not None and outcome is not Outcome.FINISHED:
+            outcome = Outcome.KILLED
         if outcome is Outcome.CLAIMED:
             return self._left_to_others(experiment, attempt.directory)
         if outcome is Outcome.ERROR and not attempt.directory.error.exists():
@@ -217,7 +250,15 @@ class Pool:
         again = not self.stopping and self._may_try_again(attempt, outcome)
         if again:
             self._waiting.append(experiment)
-        return Ended(experiment, outcome, again=again)
+        return Ended(experiment, outcome, again=again, message=self._told(attempt))
+
+    def _told(self, attempt: _Attempt) -> str:
+        if attempt.asked_at is None:
+            return ""
+        return (
+            f"killed after {self.stalled_seconds:.0f} s without a sign of life; the stacks of its "
+            f"threads are in {attempt.directory.log}"
+        )
 
     def _may_try_again(self, attempt: _Attempt, outcome: Outcome) -> bool:
         if outcome not in (Outcome.PREEMPTED, Outcome.KILLED):
@@ -269,6 +310,15 @@ def _progress(directory: RunDirectory) -> int:
         return directory.last_checkpoint.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _signs_of_life(directory: RunDirectory) -> tuple[int, ...]:
+    """Changes whenever a run writes something."""
+    signs: list[int] = []
+    for path in (directory.metrics, directory.log, directory.last_checkpoint):
+        with suppress(OSError):
+            signs.append(path.stat().st_mtime_ns)
+    return tuple(signs)
 
 
 def _explained(directory: RunDirectory, code: int) -> Outcome:

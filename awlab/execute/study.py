@@ -97,12 +97,14 @@ class Study:
         return outcomes
 
     def _execute(self, runs: Sequence[Run], view: View) -> dict[str, Outcome]:
+        stalled = self.plan.ablation.resources.stalled_minutes
         pool = Pool(
             self.backend.devices,
             self.backend.start,
             retries=self.retries,
             fail_fast=self.fail_fast,
             waits=self.waits,
+            stalled_seconds=stalled and 60 * stalled,
         )
         outcomes: dict[str, Outcome] = {}
         if self.stop.code:

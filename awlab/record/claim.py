@@ -121,14 +121,26 @@ def _path(folder: Path, number: int) -> Path:
 def _is_alive(holder: Holder, path: Path) -> bool:
     if holder.host == socket.gethostname():
         return _start_ticks(holder.pid) == holder.started
-    return _age(path) < STALE_SECONDS
+    return _silence(path) < STALE_SECONDS
 
 
-def _age(path: Path) -> float:
+def _silence(path: Path) -> float:
+    """Seconds since the last heartbeat, by the clock of the disk: ours may be wrong or jump."""
     try:
-        return time.time() - path.stat().st_mtime
+        return _now(path.parent) - path.stat().st_mtime
     except OSError:
         return float("inf")
+
+
+def _now(folder: Path) -> float:
+    probe = folder / f".now-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+    except OSError:
+        return time.time()  # We may not write there.
+    return now
 
 
 def _start_ticks(pid: int) -> int | None:

@@ -42,8 +42,10 @@ class AtomicCheckpointIO(CheckpointIO):
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             _write(checkpoint, draft)
-            _add_sum(path, _sum(draft))
+            digest = _sum(draft)
+            _add_sum(path, digest)
             draft.replace(path)
+            _write_sums(path, [digest])
             _sync_folder(path.parent)
         except (OSError, RuntimeError) as error:
             raise _explained(error, draft) from error
@@ -82,7 +84,8 @@ def keep_as(path: Path, other: Path) -> None:
 
     Checkpoints are replaced, never written into, so the second name keeps what it names now.
     """
-    _add_sum(other, _sum(path))
+    digest = _sum(path)
+    _add_sum(other, digest)
     draft = other.with_name(f".{other.name}.{os.getpid()}.tmp")
     draft.unlink(missing_ok=True)
     try:
@@ -90,6 +93,7 @@ def keep_as(path: Path, other: Path) -> None:
     except OSError:
         shutil.copyfile(path, draft)
     draft.replace(other)
+    _write_sums(other, [digest])
 
 
 def newest_good(paths: Iterable[Path], experiment: Experiment) -> Path | None:
@@ -162,11 +166,16 @@ def _sums(path: Path) -> list[str]:
 def _add_sum(path: Path, digest: str) -> None:
     """Accept a checkpoint with this sum as well as the one that is there now.
 
-    A crash between this and the move of the checkpoint leaves either of them good.
+    A crash between this and the move of the checkpoint leaves either of them good, however often
+    it happens: which of the sums is that of the one that is there, nobody knows before the move.
     """
+    _write_sums(path, [*_sums(path), digest])
+
+
+def _write_sums(path: Path, digests: list[str]) -> None:
     file = _sum_file(path)
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    draft.write_text("\n".join([*_sums(path)[-1:], digest]) + "\n")
+    draft.write_text("\n".join(digests) + "\n")
     draft.replace(file)
 
 

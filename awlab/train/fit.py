@@ -4,10 +4,13 @@ Torch is imported only where there is something to do, so that a finished or cla
 once.
 """
 
+import faulthandler
 import os
+import sys
 
 from rich.console import Console
 
+from awlab.execute.child import STACKS
 from awlab.record.claim import ClaimedElsewhereError, living_holder
 from awlab.record.record import Result, read_result
 from awlab.record.run_directory import RunDirectory
@@ -42,6 +45,8 @@ def run(experiment: Experiment, *, console: Console | None = None) -> Result | N
     if not follows and (holder := living_holder(directory.path)):
         raise ClaimedElsewhereError(f"{directory.path} is being executed by {holder}")
 
+    if sys.__stderr__ is not None:
+        faulthandler.register(STACKS, sys.__stderr__)
     with StopSignals() as stop:
         return _run(experiment, directory, ranks, stop, console)
 

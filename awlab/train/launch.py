@@ -19,6 +19,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from awlab.execute.child import STACKS
 from awlab.execute.devices import available_cores
 from awlab.execute.exit_codes import BAD_INPUT
 from awlab.execute.mortal import die_with_parent
@@ -116,14 +117,14 @@ def _end(processes: _Processes) -> None:
 
 @contextmanager
 def _forwarded_signals(processes: _Processes) -> Generator[None]:
-    """Pass requests to stop on to the ranks, which are not in the group of the terminal."""
+    """Pass requests to stop, and for stacks, on to the ranks, which the terminal does not reach."""
 
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
         with suppress(ProcessLookupError):
             os.killpg(processes[0].pid, number)
 
-    before = {number: signal.signal(number, forward) for number in CODES}
+    before = {number: signal.signal(number, forward) for number in (*CODES, STACKS)}
     try:
         yield
     finally:

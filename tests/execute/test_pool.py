@@ -307,3 +307,27 @@ def test_a_folder_that_cannot_be_written_fails_the_run_with_its_reason(
     assert ends(events) == [(0, Outcome.ERROR, False)]
     message = next(event.message for event in events if isinstance(event, Ended))
     assert message.startswith("cannot write the run directory")
+
+
+@pytest.mark.fault
+def test_a_run_that_hangs_tells_where_and_is_tried_again(
+    experiments: list[Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "STACK_SECONDS", 0.3)
+    code = (
+        "import faulthandler; faulthandler.register(signal.SIGUSR2)\n"
+        "def hang(): time.sleep(60)\n"
+        "for line in range(20): (run / 'metrics.jsonl').write_text(str(line)); time.sleep(0.1)\n"
+        "hang() if attempt == 0 else finish()\n"
+    )
+    begin = time.monotonic()
+    pool = Pool(Devices(), scripted(code), retries=1, stalled_seconds=3.0)
+    events = list(pool.execute(experiments[:1]))
+    assert ends(events) == [(0, Outcome.KILLED, True), (0, Outcome.FINISHED, False)]
+    assert time.monotonic() - begin < 30
+    assert "in hang" in capfd.readouterr().err
+    told = next(event.message for event in events if isinstance(event, Ended))
+    assert told.startswith("killed after 3 s without a sign of life; the stacks of its threads")

@@ -173,3 +173,13 @@ def test_a_folder_that_cannot_be_written(lab, small_disk):
     assert "cannot write the folder of the study disk/studies/tiny: Read-only" in lab.output
     assert small_disk("rw,size=64m")
     assert lab.ablate("--limit", "1") == 0, lab.output
+
+
+def test_a_study_that_was_moved(lab, interrupted, undisturbed):
+    """Nothing in it says where it was."""
+    lab.ledger.injected += 1
+    moved = lab.folder.with_name(f"{lab.folder.name}-elsewhere")
+    lab.folder.rename(moved)
+    lab.folder = moved
+    finish(lab, undisturbed)
+    assert lab.attempts()[interrupted.path.name] == 2

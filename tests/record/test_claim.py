@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from awlab.record import claim as module
-from awlab.record.claim import ClaimedElsewhereError, Holder, claim, living_holder
+from awlab.record.claim import (
+    STALE_SECONDS,
+    ClaimedElsewhereError,
+    Holder,
+    claim,
+    living_holder,
+)
 
 
 def hold_in_another_process(folder: Path) -> subprocess.Popen[str]:
@@ -114,3 +120,22 @@ def test_one_of_many_contenders_takes_a_stale_claim(tmp_path: Path) -> None:
         for process in contenders:
             process.join()
         assert sum(pid > 0 for pid in outcome) == 1
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_that_jumps_takes_no_claim_from_a_living_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """Ages are measured by the clock of the disk, which the heartbeats were written with."""
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    beat = folder / "000001.json"
+    beat.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": 0}))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    assert living_holder(tmp_path) == Holder("elsewhere", 1, 0)
+    silent = now - STALE_SECONDS - 1
+    os.utime(beat, (silent, silent))
+    assert living_holder(tmp_path) is None
+    assert [path.name for path in folder.iterdir()] == ["000001.json"]
