@@ -46,6 +46,8 @@ def _of_class(
     objects = 0
     for found, true in zip(predictions, targets, strict=True):
         ours, theirs = found["labels"] == label, true["labels"] == label
+        if not ours.any() and not theirs.any():
+            continue  # Most images have few of the classes.
         difficult = true["iscrowd"][theirs] == 1
         objects += int((~difficult).sum())
         order = found["scores"][ours].argsort(descending=True, stable=True)
