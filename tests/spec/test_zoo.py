@@ -27,8 +27,20 @@ def test_networks_of_libraries_are_values():
         ({"convert": {**CONVERT, "kernel_size": 0}}, "kernel_size: must be at least 1, not 0"),
         ({"convert": {**CONVERT, "start": "zero"}}, "start: must be 'paper' or 'identity', not"),
         ({"convert": {**CONVERT, "conv": None}}, "convert.conv: "),
+        (
+            {"pretrained": True, "weights": {"file": "net.pt", "sha256": 64 * "0"}},
+            "pretrained would be replaced by weights: give one of them",
+        ),
     ],
 )
 def test_what_is_refused(change, message):
     with pytest.raises(SpecError, match=message):
         parse(Model, {"kind": "torchvision", "name": "resnet18", **change})
+
+
+def test_what_follows_needs_no_beginning():
+    weights = {"file": "net.pt", "sha256": 64 * "0"}
+    for begun in ({"pretrained": True}, {"weights": weights}):
+        model = parse(Torchvision, {"kind": "torchvision", "name": "resnet18", **begun})
+        assert model.structure == Torchvision(name="resnet18")
+        assert model.beginning != Torchvision(name="resnet18").beginning
