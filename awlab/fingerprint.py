@@ -16,6 +16,11 @@ from awlab.nn import AWConv2d
 TRUSTED = frozenset({"torch", "torchvision", "awlab"})
 """Packages whose modules keep all that decides how they compute and start as attributes."""
 
+PARTS_OF_DETECTORS = "torchvision.models.detection."
+"""Package whose objects that are no modules, such as coders of boxes, are their attributes."""
+MOST_NUMBERS = 1000
+"""In a tensor that is an attribute."""
+
 _OF_EVERY_MODULE = vars(nn.Module())
 _MEMBERS = frozenset({"_parameters", "_buffers", "_modules"})
 
@@ -84,6 +89,8 @@ def _tensors(network: nn.Module) -> Iterator[Any]:
 @singledispatch
 def _describe(value: Any) -> Any:
     """Turn a value into lists and texts that are equal only for equal values."""
+    if type(value).__module__.startswith(PARTS_OF_DETECTORS):
+        return ["object", _describe(type(value)), _describe(vars(value))]
     if not isinstance(value, bool | int | float | str | torch.dtype | None):
         raise _UnknownError(value)
     return [type(value).__name__, repr(value)]
@@ -99,6 +106,13 @@ def _(value: Any) -> Any:
     if found is not value:
         raise _UnknownError(value)
     return [value.__module__, value.__qualname__]
+
+
+@_describe.register
+def _(value: torch.Tensor) -> Any:
+    if value.is_meta or value.numel() > MOST_NUMBERS:
+        raise _UnknownError(value)
+    return ["tensor", str(value.dtype), [*value.shape], value.tolist()]
 
 
 @_describe.register

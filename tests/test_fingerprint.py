@@ -9,7 +9,10 @@ from torch import nn
 
 from awlab import build
 from awlab.fingerprint import SETTINGS, attributes, fingerprint
+from awlab.models.faster_rcnn import faster_rcnn
 from awlab.models.initialise import initialise
+from awlab.models.pyramid import PyramidBackbone, ResNetBody
+from awlab.models.resnet import ResNet
 from awlab.nn import AWConv2d
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import parse
@@ -205,7 +208,7 @@ def test_a_module_from_elsewhere_can_be_entered(monkeypatch):
     assert fingerprint(Foreign(partial(pow, 2))) != fingerprint(Foreign(partial(pow, 3)))
 
 
-@pytest.mark.parametrize("value", [lambda x: x, object(), torch.zeros(2), {1: object()}])
+@pytest.mark.parametrize("value", [lambda x: x, object(), torch.zeros(2000), {1: object()}])
 def test_what_cannot_be_described_leaves_no_digest(value, monkeypatch):
     monkeypatch.setitem(SETTINGS, Foreign, attributes)
     assert fingerprint(Foreign(value)) is None
@@ -234,3 +237,17 @@ def test_frozen_weights_and_other_dtypes_are_different():
         nn.Linear(2, 2).half(),
     )
     assert len({fingerprint(net) for net in (plain, frozen, half)}) == 3
+
+
+def detector(**options):
+    with torch.device("meta"):
+        body = ResNetBody(ResNet(18, num_classes=2, width=2))
+        return faster_rcnn(PyramidBackbone(body, out_channels=8), num_classes=2, **options)
+
+
+def test_detectors_are_told_apart_by_their_settings():
+    assert fingerprint(detector()) is not None
+    assert fingerprint(detector()) == fingerprint(detector())
+    others = [{"proposals": 10}, {"regions": 64}, {"anchor_ratios": (1.0,)}, {"max_size": 1000}]
+    found = [fingerprint(detector(**options)) for options in ({}, *others)]
+    assert len(set(found)) == len(found)

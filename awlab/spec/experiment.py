@@ -31,6 +31,8 @@ class Paper(Spec):
     """Percent."""
     map_75: float | None = None
     """Percent."""
+    map_50_voc07: float | None = None
+    """Percent: the mAP of VOC 2007."""
     parameters_m: float | None = None
     """Millions."""
     gmacs: float | None = None
