@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -124,7 +125,9 @@ def test_two_ranks_mean_the_same_as_one(tiny, weights, tmp_path):
     }
     one = tiny(model=model, training=training)
     two = tiny(
-        model=model, training=training, runtime={"root": str(tmp_path / "two"), "devices": 2}
+        model=model,
+        training=training,
+        runtime={"root": str(tmp_path / "two"), "devices": 2},
     )
     alone, together = fit.run(one), fit.run(two)
     assert alone is not None
@@ -244,3 +247,33 @@ def test_under_torchrun_a_run_is_the_same(tiny, weights, tmp_path, capfd):
     alone = fit.run(tiny(model=model, training=training, runtime={"root": str(tmp_path / "alone")}))
     assert alone is not None
     assert result["metrics"] == pytest.approx(alone.metrics, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_four_ranks_in_two_groups_of_torchrun_mean_the_same_as_one(tiny, tmp_path):
+    """Two groups are two machines, as far as that can be told on one: one of them leads."""
+    training = {"epochs": 1, "batch_size": 240, "optimizer": {"kind": "sgd", "lr": 0.01}}
+    model = {"kind": "wide_resnet", "depth": 10, "width": 1}
+    file = tmp_path / "experiment.yaml"
+    file.write_text(dump(tiny(model=model, training=training)))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    rendezvous = ["--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    command = [sys.executable, "-m", "torch.distributed.run", *rendezvous, "--nproc-per-node=2"]
+    machines = [
+        subprocess.Popen(
+            [*command, f"--node-rank={rank}", "-m", "awlab", "run", str(file), "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    first, second = (machine.communicate(timeout=300)[0] for machine in machines)
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert second == ""
+    alone = fit.run(tiny(model=model, training=training, runtime={"root": str(tmp_path / "alone")}))
+    assert alone is not None
+    assert json.loads(first)["metrics"] == pytest.approx(alone.metrics, rel=1e-3)
+    assert len(list((tmp_path / "runs").iterdir())) == 1
