@@ -81,6 +81,7 @@ def gradients(
                 torch.baddbmm(grad_chunk_NIP, gated_NIK, grad_NKP, beta=beta, out=grad_chunk_NIP)
                 torch.bmm(grad_NKP, x_chunk_NPI, out=workspaces[1].flatten(1, 2))
                 share(workspaces, weight_wOI, gate_NwOI, grad_hwOI[row], rows_NwOI[height + row])
+    del weight_hwOI, weight_wOI  # room for the copy of the gradient of the weight
     return grad_NIHW, taps_last(grad_hwOI), grad_NOIhw
 
 

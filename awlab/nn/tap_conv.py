@@ -99,6 +99,7 @@ def gradients(
             a_HWNA, b_HWNB, sides.of(samples), grad_hwOI, grad_hwNA[:, :, samples], memory
         )
         from_rows(grad_HWNI, grad_NIHW[samples])
+    del sides, memory  # room for the copy of the gradient of the weight
     return grad_NIHW, taps_last(grad_hwOI), taps_last(grad_hwNA).view_as(gate_NOIhw)
 
 
