@@ -41,7 +41,7 @@ from awlab.models.wide_resnet import wide_resnet
 from awlab.nn import AttentionAugmentedConv2d, AWConv2d, gated_conv
 
 BATCH_SIZE = {
-    "cpu": {"resnet50": 32, "wide": 4},
+    "cpu": {"resnet50": 32, "wide": 8},
     "cuda": {"resnet50": 128, "wide": 128},
 }
 SECONDS_PER_GROUP = 90
