@@ -1,5 +1,6 @@
 """The verbs that say what runs show."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,12 +114,13 @@ def _reproduce_run(folder: Path, *, run: bool, as_json: bool) -> None:
     from awlab.record.record import read_result
     from awlab.record.run_directory import RunDirectory
     from awlab.report.reproduce import beside_paper, show_reproduction
-    from awlab.report.reproduce_run import again, reproduce_run, show_run_again
+    from awlab.report.reproduce_run import again, reproduce_run, show_run_again, threads_of
 
     experiment = again(folder)
     if run:
         from awlab.train.fit import run as fit
 
+        _compute_with(threads_of(folder))
         fit(experiment, console=None if as_json else console())
     found = reproduce_run(folder)
     costs: Sequence[Comparison] = ()
@@ -133,6 +135,15 @@ def _reproduce_run(folder: Path, *, run: bool, as_json: bool) -> None:
     if row is not None:
         show_reproduction(console(), [row])
     return None
+
+
+def _compute_with(threads: int | None) -> None:
+    """Sum in the same order as a run that had that many threads."""
+    if threads is not None:
+        import torch
+
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        torch.set_num_threads(threads)
 
 
 @app.command(rich_help_panel="One experiment")

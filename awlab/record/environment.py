@@ -47,9 +47,18 @@ def collect(devices: Sequence[str]) -> dict[str, Any]:
         },
         "devices": list(devices),
         "cpu_count": os.cpu_count(),
+        "threads": _threads(),
         "platform": platform.platform(),
         "command": sys.argv,
     }
+
+
+def _threads() -> int:
+    """Processor threads that a process computes with: another number is another order of sums."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def git_state(folder: Path) -> dict[str, str | None] | None:

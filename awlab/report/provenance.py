@@ -44,6 +44,7 @@ class Attempt:
     versions: dict[str, str] = field(default_factory=dict[str, str])
     code: dict[str, GitState | None] = field(default_factory=dict[str, GitState | None])
     devices: list[str] = field(default_factory=list[str])
+    threads: int | None = None
     platform: str = ""
     command: list[str] = field(default_factory=list[str])
 
@@ -132,6 +133,7 @@ def facts_of(attempt: Attempt) -> dict[str, str]:
     devices = Counter(attempt.devices)
     facts = code | {
         "device": ", ".join(f"{n} x {name}" if n > 1 else name for name, n in devices.items()),
+        "processor threads": str(attempt.threads or ""),
         "platform": attempt.platform,
         "command": " ".join(word for word in attempt.command if not word.startswith("runtime=")),
     }

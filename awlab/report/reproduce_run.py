@@ -1,7 +1,8 @@
 """A run beside itself, made again: does the same experiment give the same numbers?
 
-On a CPU it gives the same bits. On a GPU, or with other versions, training is chaotic: what differs
-then differs from the first epochs on, and only more seeds tell whether it matters.
+On a CPU with as many threads it gives the same bits. On a GPU, or with other versions, training is
+chaotic: what differs then differs from the first epochs on, and only more seeds tell whether it
+matters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from awlab.record.record import Result, read_epochs, read_result
+from awlab.record.record import Epoch, Result, read_epochs, read_result
 from awlab.record.run_directory import RunDirectory
 from awlab.report.diff import Row, diff
+from awlab.report.provenance import last_attempt
 from awlab.report.reproduce import STYLES, Agreement
 from awlab.report.wording import MINUS, NOTHING
 from awlab.spec.errors import InputError
@@ -24,6 +26,7 @@ from awlab.spec.load import load_experiment
 
 AGAIN = ".reproduced"
 """Folder beside the runs that takes those that are made again."""
+PACE = "images_per_second"
 VOLATILE = ("started", "command")
 
 
@@ -84,6 +87,11 @@ def again(folder: Path) -> Experiment:
     return first.model_copy(update={"runtime": first.runtime.model_copy(update=changes)})
 
 
+def threads_of(folder: Path) -> int | None:
+    """Processor threads that a run was computed with; None where it left no word."""
+    return last_attempt(RunDirectory(folder)).threads
+
+
 def reproduce_run(folder: Path) -> RunAgain:
     """Set a finished run beside its repetition, as far as there is one.
 
@@ -130,11 +138,16 @@ def _numbers(result: Result) -> Mapping[str, float]:
 
 def _parted(first: RunDirectory, second: RunDirectory) -> int | None:
     ours, theirs = (  # as texts, so that NaN equals NaN
-        {epoch.epoch: repr(sorted(epoch.metrics.items())) for epoch in read_epochs(directory)}
+        {epoch.epoch: repr(_learned(epoch)) for epoch in read_epochs(directory)}
         for directory in (first, second)
     )
     epochs = sorted(ours.keys() | theirs.keys())
     return next((epoch for epoch in epochs if ours.get(epoch) != theirs.get(epoch)), None)
+
+
+def _learned(epoch: Epoch) -> list[tuple[str, float]]:
+    """What an epoch brought, without how fast it went."""
+    return sorted((name, x) for name, x in epoch.metrics.items() if not name.endswith(PACE))
 
 
 def _environment(first: RunDirectory, second: RunDirectory) -> tuple[Row, ...]:

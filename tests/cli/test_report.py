@@ -1,10 +1,12 @@
 import html
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from awlab.cli import app, launch
@@ -225,7 +227,12 @@ def test_reproduce_a_run(study: list[RunDirectory], monkeypatch: pytest.MonkeyPa
     code, out, _ = invoke("reproduce", folder)
     assert (code, "not run here" in out) == (0, True)
 
+    attempt = {"attempts": [{"threads": torch.get_num_threads()}]}
+    study[0].environment.write_text(json.dumps(attempt))
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+
     def fit(experiment: Experiment, *, console: object) -> None:
+        assert os.environ["OMP_NUM_THREADS"] == str(torch.get_num_threads())
         target = RunDirectory.of(experiment)
         shutil.copytree(study[0].path, target.path)
 

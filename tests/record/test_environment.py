@@ -1,5 +1,8 @@
 import json
+import os
 import subprocess
+
+import pytest
 
 from awlab.record import environment
 from awlab.record.environment import (
@@ -40,6 +43,13 @@ def test_the_description_is_json_without_the_name_of_the_host():
     description = collect(["cpu"])
     assert json.loads(json.dumps(description)) == description
     assert "host" not in json.dumps(sorted(description))
+
+
+@pytest.mark.parametrize(("told", "threads"), [("3", 3), ("", None), ("0", None), ("all", None)])
+def test_threads_are_those_that_were_told_else_all_that_may_be_used(monkeypatch, told, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    expected = threads or len(os.sched_getaffinity(0))
+    assert collect([])["threads"] == expected
 
 
 def test_a_folder_outside_of_a_repository_has_no_commit(tmp_path):

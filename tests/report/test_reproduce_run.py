@@ -10,7 +10,14 @@ from rich.console import Console
 
 from awlab.plan import Plan
 from awlab.record.run_directory import RunDirectory
-from awlab.report.reproduce_run import AGAIN, RunAgain, again, reproduce_run, show_run_again
+from awlab.report.reproduce_run import (
+    AGAIN,
+    RunAgain,
+    again,
+    reproduce_run,
+    show_run_again,
+    threads_of,
+)
 from awlab.spec.errors import InputError
 
 MakePlan = Callable[..., Plan]
@@ -70,6 +77,22 @@ def test_what_differs_says_from_which_epoch_on_and_in_what_surroundings(first: P
     shown = printed(found)
     assert "equal up to epoch 0" in shown
     assert "torch: 2.11.0, again 2.12.0" in shown
+
+
+def test_its_pace_is_no_difference(first: Path) -> None:
+    second = repeat(first)
+    row = {"epoch": 0, "step": 20, "train/images_per_second": 7.5}
+    second.metrics.write_text(second.metrics.read_text() + json.dumps(row) + "\n")
+    assert reproduce_run(first).parted is None
+
+
+def test_it_is_computed_with_as_many_threads(first: Path) -> None:
+    assert threads_of(first) is None
+    file = RunDirectory(first).environment
+    document = json.loads(file.read_text())
+    document["attempts"][-1]["threads"] = 3
+    file.write_text(json.dumps(document))
+    assert threads_of(first) == 3
 
 
 def test_a_diverged_run_that_diverges_again_matches(make_plan: MakePlan, finish: Finish) -> None:
