@@ -75,13 +75,13 @@ def gradients(
         for x_chunk_NPI, grad_chunk_NIP, grad_chunk_NOHW, *rows_NwOI in image.chunks(operands):
             image.fill(grad_chunk_NOHW)
             for row, grad_NKP in enumerate(image.rows_NKP):
-                weight_wOI, gate_NwOI = weight_hwOI[row], rows_NwOI[row]
-                torch.mul(weight_wOI, gate_NwOI, out=workspaces[0])
+                gate_NwOI, grad_NwOI = rows_NwOI[row], rows_NwOI[height + row]
+                torch.mul(weight_hwOI[row], gate_NwOI, out=workspaces[0])
                 beta = min(row, 1)
                 torch.baddbmm(grad_chunk_NIP, gated_NIK, grad_NKP, beta=beta, out=grad_chunk_NIP)
                 torch.bmm(grad_NKP, x_chunk_NPI, out=workspaces[1].flatten(1, 2))
-                share(workspaces, weight_wOI, gate_NwOI, grad_hwOI[row], rows_NwOI[height + row])
-    del weight_hwOI, weight_wOI  # room for the copy of the gradient of the weight
+                share(workspaces, weight_hwOI[row], gate_NwOI, grad_hwOI[row], grad_NwOI)
+    del weight_hwOI  # room for the copy of the gradient of the weight
     return grad_NIHW, taps_last(grad_hwOI), grad_NOIhw
 
 
