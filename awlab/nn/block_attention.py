@@ -50,7 +50,9 @@ class BlockAttention(torch.autograd.Function):
             weights_AQP = softmax(q_AQD, k_APD[heads])
             grad_v_APv[heads].baddbmm_(weights_AQP.transpose(1, 2), grad_AQv)
             grad_AQP = grad_AQv @ v_APv[heads].transpose(1, 2)
-            grad_AQP = torch._softmax_backward_data(grad_AQP, weights_AQP, 2, grad_AQP.dtype)
+            grad_AQP = torch.ops.aten._softmax_backward_data(
+                grad_AQP, weights_AQP, 2, grad_AQP.dtype
+            )
             torch.bmm(grad_AQP, k_APD[heads], out=grad_q_APD[heads, queries])
             grad_k_APD[heads].baddbmm_(grad_AQP.transpose(1, 2), q_AQD)
         return grad_q_APD, grad_k_APD, grad_v_APv
