@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 ORDER = (
-    *("run", "eval", "gradcam", "profile", "export", "diff"),
+    *("run", "eval", "gradcam", "profile", "diff"),
     *("plan", "ablate", "status", "logs", "cancel", "report", "dashboard", "reproduce"),
-    *("validate", "schema", "list", "doctor"),
+    *("export", "validate", "schema", "list", "doctor"),
 )
 """The verbs as help shows them: first what is used first."""
 

@@ -105,7 +105,7 @@ def newest_good(paths: Iterable[Path], experiment: Experiment) -> Path | None:
     for path in paths:
         try:
             load(path, experiment)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except CorruptCheckpointError as error:
             _LOG.warning("checkpoint passed over: %s", error)

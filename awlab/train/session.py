@@ -79,15 +79,13 @@ class Session:
         with ExitStack() as stack:
             stack.enter_context(deterministic())
             data = prepare_data(self.experiment, self._division)
+            begins = self._saved() is None
             module = build_module(
-                self.experiment,
-                self.devices,
-                train_size=data.train_size,
-                begin=self._saved() is None,
+                self.experiment, self.devices, train_size=data.train_size, begin=begins
             )
             attempt = self._open(stack)
             try:
-                return self._work(data, module, attempt)
+                return self._work(data, module, attempt, begins=begins)
             except SystemExit as stopped:
                 self._say("stopped on request; the same command goes on from here")
                 if isinstance(stopped, SIGTERMException):  # It came before the guard listened.
@@ -145,7 +143,9 @@ class Session:
         if refused and not any(self.directory.checkpoints.glob("*.ckpt")):
             shutil.rmtree(self.directory.path, ignore_errors=True)  # It may not even exist.
 
-    def _work(self, data: BatchedData, module: TrainingModule, attempt: int) -> Result | None:
+    def _work(
+        self, data: BatchedData, module: TrainingModule, attempt: int, *, begins: bool
+    ) -> Result | None:
         training = self.experiment.training
         recorder = Recorder(training.batch_size)
         with open_mirror(self.experiment, self.directory, notify=self._say) as mirror:
@@ -165,7 +165,7 @@ class Session:
                     Guard(self.experiment, self.directory, self.stop),
                 ],
             )
-            self._fit(trainer, module, data)
+            self._fit(trainer, module, data, begins=begins)
             tested_epoch = self._test(trainer, module, data)
             if not self.leads:
                 return None
@@ -175,8 +175,13 @@ class Session:
             write_result(self.directory, result)
             return result
 
-    def _fit(self, trainer: pl.Trainer, module: TrainingModule, data: BatchedData) -> None:
+    def _fit(
+        self, trainer: pl.Trainer, module: TrainingModule, data: BatchedData, *, begins: bool
+    ) -> None:
         resume = self._saved()
+        if resume is None and not begins:
+            # The network was built without the weights that it begins with.
+            raise RuntimeError(f"the checkpoints in {self.directory.checkpoints} are gone")
         if resume is not None:
             self._say(f"resuming from {resume}")
         trainer.fit(module, datamodule=data, ckpt_path=resume)

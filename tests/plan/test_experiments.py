@@ -55,7 +55,7 @@ def test_a_root_value_replaces_several_nodes(study):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("model.wdith", "model of kind resnet has no 'wdith', only kind, depth, "),
+        ("model.wdith", "model of kind resnet has no 'wdith', only kind, weights, depth, "),
         ("mdel", "an experiment has no 'mdel', only model, data, training. Did you mean 'model'?"),
         ("model.attention.reduction", "model.attention is null in the base, which has no 'reduc"),
         ("model.depth.x", "model.depth is 18 in the base, which has no 'x'"),

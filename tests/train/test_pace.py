@@ -31,7 +31,7 @@ class Slow(nn.Module):
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     made = Slow()
-    monkeypatch.setattr(build, "network", lambda experiment: made)
+    monkeypatch.setattr(build, "network", lambda experiment, begin: made)
     return made
 
 
