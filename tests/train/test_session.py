@@ -88,7 +88,7 @@ def test_a_run_that_somebody_else_finished_meanwhile_is_left_alone(tiny):
 
 @pytest.mark.parametrize("planned", [True, False])
 def test_a_refusal_removes_only_what_this_process_made(tiny, monkeypatch, planned):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise InputError("no")
 
     monkeypatch.setattr(Session, "_work", refuse)
