@@ -1,4 +1,4 @@
-"""A study on a real Slurm, whose tasks are cancelled and run out of time."""
+"""A study on a real Slurm, whose tasks run out of time and are cancelled."""
 
 import subprocess
 import sys
@@ -45,9 +45,21 @@ def logs(lab, job):
     return {log.name: log.read_text() for log in lab.folder.glob(f"studies/tiny/slurm/{job}_*.txt")}
 
 
-def test_tasks_are_cancelled_and_others_run_out_of_time(lab, cluster, undisturbed, monkeypatch):
+def test_tasks_run_out_of_time_and_others_are_cancelled(lab, cluster, undisturbed, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     lab.ledger.injected += 2
+    job = submit(lab)
+    lab.trained()
+    cluster.signal(job)
+    cluster.wait_until_empty(240)
+    found = logs(lab, job)
+    requeued = [text for text in found.values() if "DUE TO JOB REQUEUE" in text]
+    assert any("the same command goes on from here" in text for text in requeued), found
+    assert lab.results() == undisturbed
+    assert awlab(lab, "status", "study.yaml").endswith("4 of 4 runs finished\n")
+
+    lab.study["seeds"] = [7]
+    lab.write()
     cancelled = submit(lab)
     run = lab.trained()
     told = awlab(lab, "cancel", "study.yaml")
@@ -55,17 +67,6 @@ def test_tasks_are_cancelled_and_others_run_out_of_time(lab, cluster, undisturbe
     cluster.wait_until_empty(60)
     assert run.directory.last_checkpoint.exists()
     assert not any("QUEUE" in log for log in logs(lab, cancelled).values())
-
-    job = submit(lab)
-    lab.trained(epochs=2)
-    cluster.signal(job)
-    cluster.wait_until_empty(240)
-    found = logs(lab, job)
-    requeued = [text for text in found.values() if "DUE TO JOB REQUEUE" in text]
-    assert requeued, found
-    assert any("the same command goes on from here" in text for text in requeued), found
-    assert lab.results() == undisturbed
-    assert awlab(lab, "status", "study.yaml").endswith("4 of 4 runs finished\n")
 
 
 def test_each_task_has_its_own_gpus(lab, cluster):
