@@ -101,7 +101,10 @@ class SlurmCluster:
         for name in ("slurmd.pid", "slurmctld.pid", "munge.pid"):
             with suppress(FileNotFoundError, ProcessLookupError):
                 os.kill(int((self.folder / name).read_text()), 15)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        deadline = time.monotonic() + 10
+        while self.folder.exists() and time.monotonic() < deadline:  # They write as they end.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.1)
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm and return what it prints."""
