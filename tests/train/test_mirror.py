@@ -13,6 +13,7 @@ from awlab.record.record import Epoch, Result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
 from awlab.train import wandb_run
+from awlab.train.detection_pictures import Detection
 from awlab.train.explanation import SHEET, Explanation
 from awlab.train.mirror import Mirror, open_mirror
 from tests.train.fake_wandb import serve
@@ -190,6 +191,24 @@ def test_the_attention_of_aw_convolutions_is_an_image_where_there_is_one(tmp_pat
         mirror.show(found)
     records = read_back(folders(directory)[0])
     assert any("attention/sheet._type" in row["item"] for row in records["history"])
+
+
+def test_detections_are_a_table_of_what_there_is_and_what_was_found(tmp_path):
+    directory = RunDirectory(tmp_path / "tiny-0123456789")
+    directory.detections.mkdir(parents=True)
+    pictures = [directory.detections / name for name in ("000-truth.png", "000-found.png", SHEET)]
+    for shade, picture in enumerate(pictures):
+        Image.new("RGB", (8, 8), (shade, 0, 0)).save(picture)
+    found = Detection(7, *pictures[:2], objects=3, right=2, wrong=1, boxes=[])
+    with open_mirror(experiment(wandb="offline"), directory, notify=pytest.fail) as mirror:
+        mirror.show_detections([found])
+    records = read_back(folders(directory)[0])
+    assert any("detections/sheet._type" in row["item"] for row in records["history"])
+    (artifact,) = records["artifact"]
+    files = {file["path"]: Path(file["local_path"]) for file in artifact["manifest"]["contents"]}
+    table = json.loads(files["detections/table.table.json"].read_text())
+    assert table["columns"] == ["truth", "found", "objects", "right", "wrong"]
+    assert [row[2:] for row in table["data"]] == [[3, 2, 1]]
 
 
 def test_summary_has_size_best_last_and_test(offline):
