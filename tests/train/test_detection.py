@@ -18,6 +18,7 @@ class Detector(nn.Module):
     def forward(self, images, targets=None):
         if not self.training:
             return [{"labels": torch.ones(1), "height": image.shape[1]} for image in images]
+        assert targets is not None
         boxes = sum(len(target.pop("boxes")) for target in targets)
         return {"loss_classifier": self.weight * 3, "bbox_regression": self.weight * boxes}
 

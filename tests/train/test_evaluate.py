@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from awlab import build
+from awlab.data import ClassificationData
 from awlab.record.run_directory import RunDirectory
 from awlab.spec import EMA, SGD, Digits, Experiment, ResNet, Runtime, Training
 from awlab.spec.errors import InputError
@@ -48,8 +49,10 @@ def test_validation_images_and_best_weights(finished):
 def test_metrics_are_what_they_say(finished):
     directory, _ = finished
     run = TrainedRun.read(directory.path)
-    images = run.data().image_set.test
-    inputs = run.data().normalize(images.read(range(len(images.labels))))
+    data = run.data()
+    assert isinstance(data, ClassificationData)
+    images = data.image_set.test
+    inputs = data.normalize(images.read(range(len(images.labels))))
     with torch.no_grad():
         logits = run.network("last")(inputs)
     wrong = 0

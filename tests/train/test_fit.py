@@ -106,9 +106,7 @@ def test_a_finished_run_is_not_run_again(tiny, capsys):
     before = {path: path.stat().st_mtime_ns for path in directory.path.rglob("*")}
     again = fit.run(experiment, console=Console(width=200))
     assert again == first
-    assert {
-        path: path.stat().st_mtime_ns for path in directory.path.rglob("*")
-    } == before
+    assert {path: path.stat().st_mtime_ns for path in directory.path.rglob("*")} == before
     assert "is finished: nothing to do" in capsys.readouterr().out
 
 
@@ -171,9 +169,7 @@ def test_a_run_that_was_interrupted_again_and_again_ends_bit_equal(
     assert rows(disturbed) == rows(undisturbed)
 
 
-def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(
-    tiny, weights, signal_at
-):
+def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(tiny, weights, signal_at):
     first = tiny(training={"epochs": 1})
     run(first)
     old = weights(first)
@@ -181,9 +177,7 @@ def test_a_run_begins_with_the_weights_of_another_and_reads_them_once(
     network = {"kind": "wide_resnet", "depth": 10, "width": 1, "dropout": 0.2}
     spec = {"weights": {"file": str(begun), "fresh": ["fc.*"]}}
     signal_at(0, signal.SIGTERM)
-    tuned = tiny(
-        model=network | spec, training={"optimizer": {"kind": "sgd", "lr": 1e-6}}
-    )
+    tuned = tiny(model=network | spec, training={"optimizer": {"kind": "sgd", "lr": 1e-6}})
     interrupt(tuned, PREEMPTED)
     shutil.rmtree(begun)
     stored = load_experiment(RunDirectory.of(tuned).experiment)
@@ -202,9 +196,7 @@ def test_control_c_has_its_own_code(tiny, signal_at):
 
 
 @pytest.mark.fault
-def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
-    tiny, weights, tmp_path, signal_at
-):
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(tiny, weights, tmp_path, signal_at):
     undisturbed = tiny(runtime={"root": str(tmp_path / "undisturbed")})
     run(undisturbed)
     experiment = tiny()
@@ -212,18 +204,14 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
     interrupt(experiment, PREEMPTED)
     signal_at(-1, signal.SIGTERM)
     directory = RunDirectory.of(experiment)
-    directory.last_checkpoint.write_bytes(
-        directory.last_checkpoint.read_bytes()[:-1000]
-    )
+    directory.last_checkpoint.write_bytes(directory.last_checkpoint.read_bytes()[:-1000])
     run(experiment)
     assert same(weights(experiment), weights(undisturbed))
     assert "checkpoint passed over" in directory.log.read_text()
 
 
 @pytest.mark.fault
-def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(
-    tiny, weights
-):
+def test_a_run_that_diverges_says_so_and_keeps_its_last_finite_checkpoint(tiny, weights):
     experiment = tiny(
         training={
             "epochs": 3,
@@ -253,9 +241,7 @@ def refuse(experiment, match):
 
 
 def test_more_devices_than_there_are(tiny):
-    refuse(
-        tiny(runtime={"devices": 999}), r"runtime.devices \(=999\) must be from 1 to"
-    )
+    refuse(tiny(runtime={"devices": 999}), r"runtime.devices \(=999\) must be from 1 to")
 
 
 def test_a_batch_larger_than_the_data(tiny):
@@ -275,9 +261,7 @@ def test_a_number_format_that_the_device_lacks(tiny):
 
 @pytest.mark.fault
 def test_data_that_are_missing(tiny, tmp_path):
-    experiment = tiny(
-        data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")}
-    )
+    experiment = tiny(data={"kind": "cifar100"}, runtime={"data_root": str(tmp_path / "nowhere")})
     refuse(experiment, "nowhere")
 
 
@@ -363,9 +347,7 @@ def test_the_weights_that_are_asked_for_are_tested(tiny, weights_of):
     assert last > 3 * best
     expected = result.best if weights_of == "best" else result.last
     assert result.tested_epoch == expected.epoch
-    assert result.metrics["test/loss"] == pytest.approx(
-        expected.metrics["val/loss"], rel=0.5
-    )
+    assert result.metrics["test/loss"] == pytest.approx(expected.metrics["val/loss"], rel=0.5)
 
 
 def test_a_run_in_lower_precision_with_clipped_gradients(tiny):
@@ -397,9 +379,7 @@ def test_a_detector_leaves_its_record(tiny_detection, capsys):
     assert result.metrics.keys() == {f"test/{name}" for name in PRECISIONS}
     assert result.best.metrics.keys() == {f"val/{name}" for name in PRECISIONS}
     assert (result.steps, result.tested_epoch) == (2 * DETECTOR_STEPS, 1)
-    of_training = {
-        name for row in read_metrics(directory) for name in row if "train/loss" in name
-    }
+    of_training = {name for row in read_metrics(directory) for name in row if "train/loss" in name}
     parts = ("classifier", "box_reg", "objectness", "rpn_box_reg")
     assert of_training == {"train/loss", *(f"train/loss_{part}" for part in parts)}
     assert (directory.detections / "contact_sheet.png").is_file()
@@ -408,15 +388,11 @@ def test_a_detector_leaves_its_record(tiny_detection, capsys):
     assert "val AP " in capsys.readouterr().out
     assert evaluate(directory.path) == result.metrics
     assert evaluate(directory.path, split="val", weights="best") == result.best.metrics
-    with pytest.raises(
-        InputError, match=r"is a run of a detector, .* are in .*detections"
-    ):
+    with pytest.raises(InputError, match=r"is a run of a detector, .* are in .*detections"):
         explain_run(directory.path)
 
 
-@pytest.mark.parametrize(
-    "step", [1, pytest.param(DETECTOR_STEPS, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("step", [1, pytest.param(DETECTOR_STEPS, marks=pytest.mark.slow)])
 def test_a_detector_resumes_exactly(step, tiny_detection, weights, signal_at, tmp_path):
     """Within an epoch and at its end, with sampled regions, EMA, warm-up and clipping."""
     recipe = {
@@ -437,9 +413,7 @@ def test_a_detector_resumes_exactly(step, tiny_detection, weights, signal_at, tm
     assert rows(whole) == rows(broken)
 
 
-def test_the_best_epoch_of_a_detector_has_the_highest_precision(
-    tiny_detection, monkeypatch
-):
+def test_the_best_epoch_of_a_detector_has_the_highest_precision(tiny_detection, monkeypatch):
     precisions = iter([10.0, 30.0, 20.0, 5.0])  # Three validations and the test.
     monkeypatch.setattr(
         DetectionTally, "compute", lambda self: {"map": torch.tensor(next(precisions))}
@@ -455,9 +429,7 @@ def test_precision_of_numbers_and_accumulation_of_a_detector(tiny_detection):
         {"precision": "bf16-mixed", "epochs": 1},
         {"max_images_per_device": 2},
     )
-    assert (
-        run(tiny_detection(training=training, runtime=runtime)).steps == DETECTOR_STEPS
-    )
+    assert run(tiny_detection(training=training, runtime=runtime)).steps == DETECTOR_STEPS
 
 
 @pytest.mark.slow

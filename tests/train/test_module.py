@@ -13,8 +13,12 @@ class Idle(TrainingModule):
 
 def module(**recipe):
     training = Training(epochs=2, batch_size=8, optimizer=SGD(lr=0.4, decay="weights"), **recipe)
-    tallies = {"train": Tally(3), "val": Tally(3), "test": Tally(3)}
-    return Idle(nn.Conv2d(3, 3, 2), training, train_size=40, tallies=tallies)
+    return Idle(
+        nn.Conv2d(3, 3, 2),
+        training,
+        train_size=40,
+        tallies={"train": Tally(3), "val": Tally(3), "test": Tally(3)},
+    )
 
 
 def count(tally, label):
