@@ -1,5 +1,6 @@
 """The verb that executes an ablation, here or on a cluster."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from math import ceil
@@ -144,6 +145,11 @@ class _Asked:
     selection: "Selection"
     sharing: Sharing
 
+    @property
+    def study(self) -> str:
+        """Its file and the changes to that, as a shell reads them."""
+        return shlex.join([str(self.file), *(self.overrides or ())])
+
     def plan(self) -> "Plan":
         """The study, once it is sure that it has what was selected."""
         study = read_plan(self.file, self.overrides)
@@ -170,12 +176,12 @@ def _here(
     if backend == "local":
         place = this_machine(study, asked.sharing)
         return (
-            _detach(study, asked.file)
+            _detach(study, asked.study)
             if detached
             else _execute(study, asked, place, fail_fast=fail_fast)
         )
     if detached:
-        return _detach(study, asked.file)
+        return _detach(study, asked.study)
     place = ray_cluster(study, asked.sharing, address)
     return _execute(study, asked, place, fail_fast=fail_fast)
 
@@ -202,7 +208,7 @@ def _submit(asked: _Asked, slurm: SlurmOptions, *, dry_run: bool) -> None:
         merged = merge_equal(study, _build(study, stop))
     chosen = asked.selection.of(merged)
     if stop.code or not chosen:
-        return conclude(console(), merged, asked.file, chosen, stopped=bool(stop.code))
+        return conclude(console(), merged, asked.study, chosen, stopped=bool(stop.code))
     wanted = array(len(chosen))
     script = wanted.script(slurm.template)
     if again is not None:
@@ -210,21 +216,21 @@ def _submit(asked: _Asked, slurm: SlurmOptions, *, dry_run: bool) -> None:
     job = submit(script, StudyDirectory.of(study.ablation))
     tasks = "1 task" if wanted.tasks == 1 else f"{wanted.tasks} tasks"
     typer.echo(f"Slurm job {job} executes {study.ablation.name} in {tasks}")
-    return _how_to_look(asked.file)
+    return _how_to_look(asked.study)
 
 
-def _detach(study: "Plan", file: Path) -> None:
+def _detach(study: "Plan", words: str) -> None:
     from awlab.execute.detach import detach
     from awlab.record.study_directory import StudyDirectory
 
     log = StudyDirectory.of(study.ablation).log
     pid = detach([argument for argument in sys.argv[1:] if argument != "--detach"], log)
     typer.echo(f"process {pid} executes {study.ablation.name} and writes {log}")
-    _how_to_look(file)
+    _how_to_look(words)
 
 
-def _how_to_look(file: Path) -> None:
-    typer.echo(f"look: awlab status {file} --watch    end: awlab cancel {file}")
+def _how_to_look(study: str) -> None:
+    typer.echo(f"look: awlab status {study} --watch    end: awlab cancel {study}")
 
 
 def _execute(study: "Plan", asked: _Asked, place: "Backend", *, fail_fast: bool) -> None:
@@ -263,7 +269,7 @@ def _execute(study: "Plan", asked: _Asked, place: "Backend", *, fail_fast: bool)
             with StudyView(merged, chosen, screen, place.devices.capacity) as view:
                 outcomes = executed.execute(chosen, view)
     done = merge_equal(make_plan(study.ablation), networks)
-    conclude(screen, done, asked.file, chosen, stopped=bool(stop.code))
+    conclude(screen, done, asked.study, chosen, stopped=bool(stop.code))
     if chosen and not stop.code and set(done.states) == {"finished"}:
         mirror(done)
     mine = [run for run in chosen if outcomes.get(run.id) is not Outcome.CLAIMED]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -14,14 +13,14 @@ from awlab.report.results_view import show_results
 
 
 def conclude(
-    console: Console, plan: Plan, file: Path, executed: Sequence[Run], *, stopped: bool
+    console: Console, plan: Plan, study: str, executed: Sequence[Run], *, stopped: bool
 ) -> None:
     """Print what came of a study, and how to go on.
 
     Args:
         console: Where to.
         plan: As it stands now.
-        file: In which the study is written.
+        study: The arguments of a command that name it: its file, and changes to that.
         executed: Runs that were to be executed; none, when there was nothing to do.
         stopped: Whether somebody asked to end early.
     """
@@ -43,7 +42,7 @@ def conclude(
         kinds = ", ".join(f"{count} {kind}" for kind, count in failures.most_common())
         _say(
             console,
-            f"failed: {kinds}; awlab ablate {file} --retry-failed starts them again",
+            f"failed: {kinds}; awlab ablate {study} --retry-failed starts them again",
             "red",
         )
     readable = {run.id for run, _ in results(plan.runs)}
@@ -55,7 +54,7 @@ def conclude(
                 "red",
             )
     if done:
-        _say(console, f"the page with figures: awlab report {file}")
+        _say(console, f"the page with figures: awlab report {study}")
 
 
 def _nothing_to_do(done: int, total: int) -> str:

@@ -133,7 +133,8 @@ def warnings(results: Results) -> Iterator[str]:
         needed = seeds_needed(family, alpha=comparison.alpha)
         yield (
             f"With {_count(seeds, 'seed')} no p below {p_value(smallest_p(seeds))} is possible; "
-            f"{_count(family, 'comparison')} need {needed} seeds for any verdict."
+            f"{_count(family, 'comparison')} {'needs' if family == 1 else 'need'} {needed} seeds "
+            "for any verdict."
         )
 
 

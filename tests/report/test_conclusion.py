@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from io import StringIO
-from pathlib import Path
 
 from rich.console import Console
 
@@ -8,13 +7,13 @@ from awlab.plan import Plan, Run
 from awlab.record.run_directory import RunDirectory
 from awlab.report.conclusion import conclude
 
-FILE = Path("study.yaml")
+STUDY = "study.yaml seeds=2"
 Finish = Callable[..., RunDirectory]
 
 
 def said(plan: Plan, executed: tuple[Run, ...], *, stopped: bool = False) -> str:
     console = Console(file=StringIO(), width=80, color_system=None)
-    conclude(console, plan, FILE, executed, stopped=stopped)
+    conclude(console, plan, STUDY, executed, stopped=stopped)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -35,7 +34,7 @@ def test_a_finished_study_shows_its_table(make_plan: Callable[..., Plan], finish
     plan = make_plan()
     text = said(plan, plan.runs)
     assert "study: test/top1_error in %" in text
-    assert text.endswith("the page with figures: awlab report study.yaml\n")
+    assert text.endswith("the page with figures: awlab report study.yaml seeds=2\n")
     assert said(plan, ()).startswith("nothing to do: all 4 runs are finished\n")
 
 
@@ -49,8 +48,8 @@ def test_failures_are_counted(make_plan: Callable[..., Plan], finish: Finish) ->
     text = said(plan, ())
     assert text.startswith("nothing to do: 1 of 4 runs are finished, and no other was asked for\n")
     assert (
-        "failed: 1 diverged, 1 out of memory; awlab ablate study.yaml --retry-failed starts them "
-        "again\n"
+        "failed: 1 diverged, 1 out of memory; "
+        "awlab ablate study.yaml seeds=2 --retry-failed starts them again\n"
     ) in text
 
 
