@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,17 @@ from awlab.record.run_directory import write_atomically
 from awlab.record.study_directory import StudyDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
+from awlab.spec.metrics import Task
 from awlab.train.study_mirror import study_id
 from awlab.train.wandb_run import first_line, has_key, project
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Section, Workspace
 
-CURVES = ("val/top1_error", "val/loss", "train/top1_error", "train/loss", "lr")
+CURVES: Mapping[Task, Sequence[str]] = {
+    "classification": ("val/top1_error", "val/loss", "train/top1_error", "train/loss", "lr"),
+    "detection": ("val/map", "val/map_50", "val/map_75", "train/loss", "lr"),
+}
 SYSTEM = ("system/gpu.0.gpu", "system/gpu.0.memoryAllocated", "system/cpu", "system/memory_percent")
 CELL = "JobType"
 """W&B's name of what says the cell of a run."""
@@ -112,7 +117,8 @@ def _sections(plan: Plan, metric: str) -> "list[Section]":
         "groupby_aggfunc": "mean",
         "groupby_rangefunc": "minmax",
     }
-    curves: list[Any] = [wr.LinePlot(title=name, y=[name], **by_cell) for name in CURVES]
+    task = _base(plan).data.task
+    curves: list[Any] = [wr.LinePlot(title=name, y=[name], **by_cell) for name in CURVES[task]]
     return [
         Section(
             name="Answer",
@@ -133,22 +139,27 @@ def _sections(plan: Plan, metric: str) -> "list[Section]":
             ],
         ),
         Section(name="Learning curves", is_open=True, layout_settings=pair, panels=curves),
-        Section(
-            name="Grad-CAM",
-            is_open=True,
-            layout_settings=wide,
-            panels=[
-                wr.MediaBrowser(title="wall", media_keys=["report/gradcam_wall"], num_columns=1),
-                wr.MediaBrowser(media_keys=["gradcam/sheet", "attention/sheet"], num_columns=2),
-                wr.WeavePanelSummaryTable(table_name="gradcam/table"),
-            ],
-        ),
+        Section(**_pictures(task), is_open=True, layout_settings=wide),
         Section(
             name="System",
             layout_settings=pair,
             panels=[wr.LinePlot(title=name, x="RelativeTime", y=[name]) for name in SYSTEM],
         ),
     ]
+
+
+def _pictures(task: Task) -> dict[str, Any]:
+    """Name and panels of what single runs show of test images."""
+    from wandb_workspaces.reports import v2 as wr
+
+    if task == "detection":
+        sheets = wr.MediaBrowser(media_keys=["detections/sheet"], num_columns=2)
+        table = wr.WeavePanelSummaryTable(table_name="detections/table")
+        return {"name": "Detections", "panels": [sheets, table]}
+    wall = wr.MediaBrowser(title="wall", media_keys=["report/gradcam_wall"], num_columns=1)
+    sheets = wr.MediaBrowser(media_keys=["gradcam/sheet", "attention/sheet"], num_columns=2)
+    table = wr.WeavePanelSummaryTable(table_name="gradcam/table")
+    return {"name": "Grad-CAM", "panels": [wall, sheets, table]}
 
 
 def _summary(name: str) -> Any:

@@ -4,8 +4,11 @@ import sys
 import pytest
 import wandb
 
+from awlab.plan import plan
 from awlab.record.study_directory import StudyDirectory
+from awlab.spec.ablation import Ablation
 from awlab.spec.errors import InputError
+from awlab.spec.load import parse
 from awlab.train.dashboard import CURVES, dashboard, save, specification
 from tests.train.fake_wandb import FakeWandb, serve
 from tests.train.test_study_mirror import make
@@ -28,7 +31,7 @@ def test_the_specification_shows_the_study_by_cell(tmp_path):
     assert runs["runFeed"]["columnPinned"]["summary:test/top1_error"]
     sections = {one["name"]: one for one in section["panelBankConfig"]["sections"]}
     curves = [panel["config"] for panel in sections["Learning curves"]["panels"]]
-    assert [curve["metrics"] for curve in curves] == [[name] for name in CURVES]
+    assert [curve["metrics"] for curve in curves] == [[name] for name in CURVES["classification"]]
     assert {(curve["groupBy"], curve["groupAgg"]) for curve in curves} == {("jobType", "mean")}
     media = [panel["config"].get("mediaKeys") for panel in sections["Grad-CAM"]["panels"]]
     assert media == [["report/gradcam_wall"], ["gradcam/sheet", "attention/sheet"], None]
@@ -36,6 +39,27 @@ def test_the_specification_shows_the_study_by_cell(tmp_path):
     assert '"val": "report/results"' in tables
     assert '"val": "gradcam/table"' in tables
     assert len(sections["System"]["panels"]) > 2
+
+
+def test_a_study_of_detectors_shows_their_precision_and_boxes(tmp_path):
+    base = {
+        "name": "tiny",
+        "model": {"kind": "ssd300"},
+        "data": {"kind": "digit_scenes"},
+        "training": {"epochs": 1, "batch_size": 8, "optimizer": {"kind": "sgd", "lr": 0.1}},
+        "runtime": {"root": str(tmp_path / "runs"), "wandb": "offline"},
+    }
+    axis = {"path": "model.conv", "values": {"plain": None, "aw": {"kind": "aw", "norm": "layer"}}}
+    study = {"name": "tiny", "base": base, "axes": {"conv": axis}, "baseline": "plain", "seeds": 2}
+    metric = {"metric": {"name": "test/map"}}
+    view = specification(dashboard(plan(parse(Ablation, study | metric))))
+    found = view["spec"]["section"]["panelBankConfig"]["sections"]
+    sections = {one["name"]: one for one in found}
+    curves = [panel["config"]["metrics"] for panel in sections["Learning curves"]["panels"]]
+    assert curves == [[name] for name in CURVES["detection"]]
+    assert sections["Detections"]["panels"][0]["config"]["mediaKeys"] == ["detections/sheet"]
+    assert '"val": "detections/table"' in json.dumps(sections["Detections"])
+    assert "Grad-CAM" not in sections
 
 
 def test_it_is_saved_and_saved_over(tmp_path, server):
