@@ -25,6 +25,9 @@ from awlab.execute.devices import Lender, Share
 from awlab.execute.exit_codes import FAILED, PREEMPTED
 from awlab.spec.errors import InputError
 
+CONNECTION_ATTEMPTS = 3
+CLIENT_SERVER_FAILED = "Starting Ray client server failed"
+"""What a cluster answers when the process that it forks for a client got stuck, as it may."""
 LOOK_SECONDS = 2.0
 """Time between two looks at which machines there are."""
 POLL_SECONDS = 0.05
@@ -269,11 +272,15 @@ def _connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        raise InputError(f"no Ray cluster at {where}: {error}") from error
+    where = address or os.environ.get("RAY_ADDRESS") or "this machine"
+    for attempts_left in reversed(range(CONNECTION_ATTEMPTS)):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            if not attempts_left or CLIENT_SERVER_FAILED not in str(error):
+                raise InputError(f"no Ray cluster at {where}: {error}") from error
+        else:
+            return
 
 
 def _nodes() -> list[dict[str, float]]:

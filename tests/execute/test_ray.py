@@ -1,5 +1,7 @@
 """What a cluster lends; runs on a real one are among the faults."""
 
+from contextlib import nullcontext
+
 import pytest
 
 pytest.importorskip("ray", reason="pip install 'awlab[ray]'")
@@ -74,3 +76,29 @@ def test_a_run_that_fits_nowhere(nodes: list[dict[str, float]]) -> None:
     nodes.clear()
     with pytest.raises(InputError, match=r"needs 1 CPUs on one machine; .* have nothing"):
         Cluster()
+
+
+@pytest.mark.parametrize(
+    ("answers", "tried", "error"),
+    [
+        ([module.CLIENT_SERVER_FAILED, None], 2, None),
+        ([module.CLIENT_SERVER_FAILED] * 3, 3, "no Ray cluster at ray://far:1: Starting Ray"),
+        (["refused"], 1, "no Ray cluster at ray://far:1: refused"),
+    ],
+)
+def test_a_cluster_that_fails_to_fork_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, answers: list[str | None], tried: int, error: str | None
+) -> None:
+    asked: list[str] = []
+
+    def init(address: str, **_: object) -> None:
+        asked.append(address)
+        answer = answers[len(asked) - 1]
+        if answer is not None:
+            raise ConnectionError(answer)
+
+    monkeypatch.setattr(module.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(module.ray, "init", init)
+    with nullcontext() if error is None else pytest.raises(InputError, match=error):
+        module._connect("ray://far:1")
+    assert asked == ["ray://far:1"] * tried
