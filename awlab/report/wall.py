@@ -175,15 +175,14 @@ def _column(folder: Path) -> _Column:
 
 
 def _faithful(column: _Column) -> dict[str, Sample]:
-    """None of it unless all of its images were measured."""
+    """All measures over all images; nothing where one is missing, or is no number."""
     measured = {
         name: [getattr(entry, name) for entry in column.entries.values()] for name in MEASURED
     }
-    return {
-        name: describe(values)
-        for name, values in measured.items()
-        if all(value is not None and isfinite(value) for value in values)
-    }
+    values = [value for of_measure in measured.values() for value in of_measure]
+    if not all(value is not None and isfinite(value) for value in values):
+        return {}
+    return {name: describe(of_measure) for name, of_measure in measured.items()}
 
 
 def _line(source: Source, columns: Sequence[_Column]) -> Line:

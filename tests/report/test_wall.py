@@ -57,6 +57,15 @@ def test_maps_are_of_a_layer_and_as_faithful_as_was_measured(plan: Plan, explain
     assert found.faithful["residual"]["deletion"].mean == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_an_image_without_a_number_leaves_all_measures_out(
+    plan: Plan, explain: Explain, value: float | None
+) -> None:
+    measured = {"drop": 20.0, "deletion": 0.2, "insertion": 0.5}
+    explain(plan["residual"].runs[0], RIGHT | measured, RIGHT | measured | {"drop": value})
+    assert read(plan).faithful == {}
+
+
 def test_pictures_that_were_asked_for_lie_below(plan: Plan, explain: Explain) -> None:
     explain(plan["residual"].runs[0], RIGHT)
     folder = plan["residual"].runs[0].directory.gradcam

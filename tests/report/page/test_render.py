@@ -102,6 +102,19 @@ def test_how_faithful_maps_are_stands_below_them(page: Page) -> None:
     assert "over the 2 images that each network explained" in captions
 
 
+def test_maps_that_were_measured_in_part_are_shown_without_it(
+    make_plan: MakePlan, finish: Finish, explain: Explain
+) -> None:
+    for run in make_plan().runs:
+        finish(run, 10.0)
+    cat = {"prediction": "cat", "deletion": 0.25, "insertion": 0.5}
+    explain(make_plan()["residual"].runs[0], cat | {"drop": 30.0}, cat)
+    plan = make_plan()
+    page = Page(render(plan, collect(plan)))
+    assert "gradcam" in page.sections
+    assert "deletion" not in page.texts["th"]
+
+
 def test_attention_is_shown_layer_by_layer(page: Page) -> None:
     assert page.texts["summary"][0] == f"residual {DOT} 8 "
     small = " ".join(page.texts["small"])
