@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
+from awlab.models.stage import is_attention
 from awlab.models.weights import load_weights
 
 
@@ -47,6 +48,6 @@ def load_backbone(backbone: nn.Module, values: dict[str, Tensor], *, of: str) ->
         ValueError: When some are missing or of other shapes.
     """
     own = backbone.state_dict()
-    fresh = [name for name in own if name not in values and "attention" in name.split(".")]
+    fresh = [name for name in own if name not in values and is_attention(name)]
     given = {name: values[name] for name in own if name in values}
     load_weights(backbone, given, fresh=fresh, of=of)

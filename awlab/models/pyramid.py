@@ -11,7 +11,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from awlab.models.convert import convert
 from awlab.models.initialise import reset
 from awlab.models.resnet import ResNet
-from awlab.models.stage import AttentionFactory, ConvFactory
+from awlab.models.stage import AttentionFactory, ConvFactory, is_attention
 from awlab.nn.location import inside
 
 LEVELS = 5
@@ -97,14 +97,14 @@ def freeze_batch_norms(body: nn.Module) -> None:
     pretrained weights have them.
     """
     for name, norm in list(body.named_modules()):
-        if isinstance(norm, nn.BatchNorm2d) and "attention" not in name.split("."):
+        if isinstance(norm, nn.BatchNorm2d) and not is_attention(name):
             frozen = FrozenBatchNorm2d(norm.num_features, norm.eps)
             frozen.load_state_dict(norm.state_dict())
             body.set_submodule(name, frozen)
 
 
 def freeze_all_but(body: nn.Module, trainable_layers: int) -> None:
-    """Train the last layers of a ResNet only.
+    """Train the last layers of a ResNet only, and all attention: no pretrained weights have it.
 
     Args:
         body: Has the names of a ResNet.
@@ -114,7 +114,7 @@ def freeze_all_but(body: nn.Module, trainable_layers: int) -> None:
     if trainable_layers == len(TRAINED_FROM_THE_END):
         return
     for name, parameter in body.named_parameters():
-        parameter.requires_grad_(name.startswith(trained))
+        parameter.requires_grad_(name.startswith(trained) or is_attention(name))
 
 
 @reset.register

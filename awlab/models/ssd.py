@@ -12,7 +12,7 @@ from torchvision.models.detection.ssd import SSD, SSDFeatureExtractorVGG, SSDHea
 
 from awlab.models.convert import convert
 from awlab.models.initialise import reset
-from awlab.models.stage import AttentionFactory, ConvFactory
+from awlab.models.stage import AttentionFactory, ConvFactory, is_attention
 from awlab.nn.location import inside
 
 SIZE = 300
@@ -116,7 +116,7 @@ def ssd300(
 
 
 def freeze_all_but(backbone: SSDFeatureExtractorVGG, trainable_layers: int) -> None:
-    """Train the last blocks of VGG only.
+    """Train the last blocks of VGG only, and all attention: no pretrained weights have it.
 
     Args:
         backbone: Of an SSD.
@@ -125,8 +125,8 @@ def freeze_all_but(backbone: SSDFeatureExtractorVGG, trainable_layers: int) -> N
     vgg = _vgg(backbone)
     begins = [0, *(place for place, layer in enumerate(vgg) if isinstance(layer, nn.MaxPool2d))]
     first_trained = [*begins, len(vgg)][len(begins) - trainable_layers]
-    for layer in vgg[:first_trained]:
-        layer.requires_grad_(requires_grad=False)
+    for name, parameter in vgg[:first_trained].named_parameters():
+        parameter.requires_grad_(is_attention(name))
 
 
 def vgg_of(detector: SSD) -> nn.Module:

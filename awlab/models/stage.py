@@ -11,6 +11,15 @@ AttentionFactory = Callable[[int], nn.Module]
 """Called with the channels of the activations; `nn.Identity` is no attention."""
 
 
+def is_attention(name: str) -> bool:
+    """Whether a tensor or layer belongs to attention, which no pretrained network has.
+
+    Args:
+        name: Dotted, within a residual network, a detector or an AW-convolution.
+    """
+    return "attention" in name.split(".")
+
+
 def stage(
     blocks: int, block: Callable[..., nn.Module], channels: tuple[int, int], stride: int
 ) -> nn.Sequential:

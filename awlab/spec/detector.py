@@ -25,7 +25,7 @@ class Detector(Model):
     with `into: backbone.body` are for the backbone of Faster R-CNN alone."""
     trainable_layers: int = Field(default=5, ge=0, le=5)
     """How many of the five parts of the backbone are trained, from the last on; the others keep
-    their pretrained weights."""
+    their pretrained weights, but for attention in them, which is always trained."""
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -142,6 +142,14 @@ def test_nothing_of_the_body_is_trained():
     assert not any(parameter.requires_grad for parameter in ours.parameters())
 
 
+def test_attention_in_frozen_layers_is_trained():
+    ours = body(conv=aw, attention=squeeze)
+    freeze_all_but(ours, 3)
+    frozen = {name for name, parameter in ours.named_parameters() if not parameter.requires_grad}
+    plain = {name for name, _ in body().named_parameters()}
+    assert frozen == {name for name in plain if name.startswith(("conv1", "bn1", "layer1"))}
+
+
 def test_a_convolution_that_does_not_fit_is_named():
     with pytest.raises(LayerError, match=r"^fpn\.inner_blocks\.0\.0: .*must divide its size"):
         backbone(conv=lambda *a, **k: AWConv2d(*a, expand={"c1": 5}, **k))

@@ -131,6 +131,14 @@ def test_the_last_blocks_of_vgg_are_trained(layers, convolutions, first):
     assert backbone.get_parameter("extra.0.7.1.weight").requires_grad
 
 
+def test_attention_in_frozen_blocks_of_vgg_is_trained():
+    network = detector(conv=AW, places=("vgg",))
+    freeze_all_but(network.backbone, 3)
+    frozen = {name for name, p in vgg_of(network).named_parameters() if not p.requires_grad}
+    convolutions = ("0", "2", "5", "7")  # of the first two blocks
+    assert frozen == {f"features.{n}.{kind}" for n in convolutions for kind in ("weight", "bias")}
+
+
 def test_a_convolution_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"^head\.classification_head\.module_list\.0: .*divide"):
         detector(conv=partial(AWConv2d, expand={"c1": 5}))

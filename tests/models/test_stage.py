@@ -1,8 +1,22 @@
 import pytest
 from torch import nn
 
-from awlab.models.stage import stage
+from awlab.models.stage import is_attention, stage
 from awlab.nn.location import LayerError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("layer1.0.conv1.attention.0.weight", True),
+        ("fpn.inner_blocks.0.attention", True),
+        ("attention.0.weight", True),
+        ("layer1.0.conv1.weight", False),
+        ("layer1.0.attentions.weight", False),
+    ],
+)
+def test_attention_is_known_by_its_name(name, expected):
+    assert is_attention(name) is expected
 
 
 def test_only_the_first_block_has_the_stride_and_changes_the_channels():
