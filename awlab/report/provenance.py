@@ -141,17 +141,21 @@ def facts_of(attempt: Attempt) -> dict[str, str]:
 
 
 def _add_patches(patches: dict[str, str], directory: RunDirectory, attempt: Attempt) -> None:
+    """Add what the run kept of its uncommitted changes; each is read once, however many have it."""
     for state in attempt.code.values():
-        if state and HASH.fullmatch(state.dirty or "") and len(patches) < MOST_LISTED:
-            assert state.dirty is not None
-            try:
-                text = directory.patch(state.dirty).read_text(encoding="utf-8", errors="replace")
-            except (OSError, ValueError):
-                continue
-            more = f"\n... {len(text) - LONGEST_PATCH} more characters" * (
-                len(text) > LONGEST_PATCH
-            )
-            patches[state.dirty] = text[:LONGEST_PATCH] + more
+        digest = (state and state.dirty) or ""
+        if digest in patches or len(patches) >= MOST_LISTED or not HASH.fullmatch(digest):
+            continue
+        try:
+            text = directory.patch(digest).read_text(encoding="utf-8", errors="replace")
+        except (OSError, ValueError):
+            continue
+        patches[digest] = _shortened(text)
+
+
+def _shortened(patch: str) -> str:
+    more = len(patch) - LONGEST_PATCH
+    return patch if more <= 0 else f"{patch[:LONGEST_PATCH]}\n... {more} more characters"
 
 
 class _Counts:

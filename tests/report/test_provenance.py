@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +137,21 @@ def test_uncommitted_changes_that_a_run_kept_are_shown(plan: Plan) -> None:
     first.directory.patch("a" * 16).write_text("x" * 20_001)
     text = provenance(plan).patches["a" * 16]
     assert text.endswith("x\n... 1 more characters")
+
+
+def test_uncommitted_changes_that_runs_share_are_read_once(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    patch = RunDirectory.patch
+
+    def counted(directory: RunDirectory, digest: str) -> Path:
+        read.append(digest)
+        return patch(directory, digest)
+
+    for run in plan.runs[:3]:
+        change(run, code={"awlab": {"commit": "c" * 40, "dirty": "a" * 16}})
+        run.directory.patch("a" * 16).write_text("-one\n+two\n")
+    monkeypatch.setattr(RunDirectory, "patch", counted)
+    assert provenance(plan).patches == {"a" * 16: "-one\n+two\n"}
+    assert read == ["a" * 16]
