@@ -25,12 +25,23 @@ class Sharing:
     runs_per_device: int | None = None
     jobs: int | None = None
 
-    def filled(self, study: "Plan") -> "Sharing":
-        """With what the study says where nobody else did."""
+    def of(self, study: "Plan") -> tuple[int, int]:
+        """Devices per run and runs per device: the study's own where nobody else has said."""
         resources = study.ablation.resources
         per_run = self.devices_per_run or resources.devices_per_run
         shared = self.runs_per_device or (1 if per_run > 1 else resources.runs_per_device)
-        return Sharing(self.devices, per_run, shared, self.jobs)
+        if per_run > 1 and shared > 1:
+            raise end(
+                BAD_INPUT,
+                f"devices per run (={per_run}) and runs per device (={shared}) cannot both be "
+                "above 1",
+            )
+        return per_run, shared
+
+    def check_devices(self, who: str) -> None:
+        """Refuse a choice of devices that somebody else makes."""
+        if self.devices not in (None, "all", "cpu"):
+            raise end(BAD_INPUT, f"--devices {self.devices}: {who} chooses; expected all or cpu")
 
     def check(self, *, gpus: bool, there: str) -> None:
         """Refuse what would be ignored."""
@@ -79,27 +90,25 @@ def this_machine(study: "Plan", wanted: Sharing) -> "Backend":
 
     gpus = choose_gpus(wanted.devices)
     wanted.check(gpus=bool(gpus), there="there is")
-    filled = wanted.filled(study)
-    per_run, shared = filled.devices_per_run or 1, filled.runs_per_device or 1
+    per_run, shared = wanted.of(study)
     at_once = shared if gpus else wanted.jobs or max(1, available_cores() // per_run)
     return Local(Devices(gpus, devices_per_run=per_run, runs_at_once=at_once))
 
 
 def ray_cluster(study: "Plan", wanted: Sharing, address: str | None) -> "Backend":
     """The machines of a Ray cluster."""
-    if wanted.devices not in (None, "all", "cpu"):
-        raise end(BAD_INPUT, f"--devices {wanted.devices}: Ray chooses; expected all or cpu")
+    wanted.check_devices("Ray")
     try:
         from awlab.execute.ray import Cluster
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise end(BAD_INPUT, "--backend ray needs Ray: pip install 'awlab[ray]'") from None
-    filled = wanted.filled(study)
+    per_run, shared = wanted.of(study)
     cluster = Cluster(
         address,
-        devices_per_run=filled.devices_per_run or 1,
-        runs_per_device=filled.runs_per_device or 1,
+        devices_per_run=per_run,
+        runs_per_device=shared,
         gpus={None: None, "all": None, "cpu": False}[wanted.devices],
         at_once=wanted.jobs,
     )
@@ -121,8 +130,10 @@ def slurm_array(
     """
     from awlab.execute.slurm import MOST_TASKS, Array
 
-    filled = wanted.filled(study)
-    per_run, shared = filled.devices_per_run or 1, filled.runs_per_device or 1
+    wanted.check_devices("Slurm")
+    per_run, shared = wanted.of(study)
+    if wanted.devices == "cpu" and slurm.gpus:
+        raise end(BAD_INPUT, f"--gpus {slurm.gpus}: --devices cpu takes none")
     on_cpu = wanted.devices == "cpu" or slurm.gpus == 0
     gpus = 0 if on_cpu else slurm.gpus or per_run
     wanted.check(gpus=bool(gpus), there="a task has")

@@ -189,7 +189,7 @@ def _here(
 def _submit(asked: _Asked, slurm: SlurmOptions, *, dry_run: bool) -> None:
     """Hand a study to Slurm."""
     from awlab.execute.reopen import reopen
-    from awlab.execute.slurm import submit
+    from awlab.execute.slurm import check, submit
     from awlab.execute.stop import StopRequests
     from awlab.plan.networks import merge_equal, recall
     from awlab.record.study_directory import StudyDirectory
@@ -208,10 +208,12 @@ def _submit(asked: _Asked, slurm: SlurmOptions, *, dry_run: bool) -> None:
         merged = merge_equal(study, _build(study, stop))
     chosen = asked.selection.of(merged)
     if stop.code or not chosen:
-        return conclude(console(), merged, asked.study, chosen, stopped=bool(stop.code))
+        conclude(console(), merged, asked.study, chosen, stopped=bool(stop.code))
+        raise typer.Exit(stop.code or _failed(merged, chosen))
     wanted = array(len(chosen))
     script = wanted.script(slurm.template)
     if again is not None:
+        check(script)  # Nothing is put aside for an array that will not be.
         reopen(chosen, anew=again == "all")
     job = submit(script, StudyDirectory.of(study.ablation))
     tasks = "1 task" if wanted.tasks == 1 else f"{wanted.tasks} tasks"

@@ -87,8 +87,17 @@ def cancel(study: StudyDirectory) -> list[str]:
     asked = [job for job in jobs(study) if shutil.which("scancel") and _tasks(job)]
     for job in asked:
         _call("scancel", "--state=PENDING", job)
-        _call("scancel", "--batch", "--signal=TERM", job)
+        try:
+            _call("scancel", "--batch", "--signal=TERM", job)
+        except InputError:
+            if _tasks(job):
+                raise  # Else all of them were waiting, or have ended since: nobody is left to ask.
     return asked
+
+
+def check(script: str) -> None:
+    """Raise `InputError` where Slurm would not take an array."""
+    _call("sbatch", "--test-only", given=script)
 
 
 def jobs(study: StudyDirectory) -> list[str]:

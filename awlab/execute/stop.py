@@ -9,12 +9,13 @@ from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
 CODES = {
     signal.SIGINT: INTERRUPTED,
     signal.SIGTERM: PREEMPTED,
+    signal.SIGUSR1: PREEMPTED,  # Time will be up, as Slurm says it.
     signal.SIGHUP: PREEMPTED,  # The terminal is gone.
 }
 
 
 class StopRequests:
-    """Notes SIGINT, SIGTERM and SIGHUP within a `with` block.
+    """Notes SIGINT, SIGTERM, SIGUSR1 and SIGHUP within a `with` block.
 
     A second SIGINT is not noted but raised at once, as `KeyboardInterrupt`. A signal that the
     process was started to ignore (`nohup`) stays ignored, but for SIGINT: shells ignore it for

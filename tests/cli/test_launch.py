@@ -1,6 +1,7 @@
 """The verb that executes an ablation; what it calls is tested where it lives."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -202,6 +203,15 @@ def test_a_study_is_really_trained(study_file: Path, invoke: Invoke) -> None:
         (["--backend", "slurm", "--jobs", "2"], "--jobs is for runs on a CPU"),
         (["--backend", "slurm", "--gpus", "0", "--runs-per-device", "2"], "a task has none"),
         (["--backend", "slurm", "--template", "no.sh"], "--template no.sh: "),
+        (["--backend", "slurm", "--devices", "0"], "--devices 0: Slurm chooses"),
+        (
+            ["--backend", "slurm", "--devices", "cpu", "--gpus", "2"],
+            "--gpus 2: --devices",
+        ),
+        (
+            ["--backend", "slurm", "--devices-per-run", "2", "--runs-per-device", "2"],
+            "both",
+        ),
         (["--backend", "ray", "--devices", "0"], "--devices 0: Ray chooses"),
         (["--task", "4/3"], "--task 4/3: expected I/N with I from 1 to N"),
     ],
@@ -237,6 +247,35 @@ def test_slurm_that_is_not_there(
     code, _, error = invoke("ablate", str(study_file), "--backend", "slurm")
     assert code == 2
     assert "there is no sbatch here" in error
+
+
+def test_nothing_is_put_aside_for_an_array_that_slurm_refuses(
+    study_file: Path,
+    invoke: Invoke,
+    script: Use,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    script("finish()")
+    assert invoke("ablate", str(study_file), "--jobs", "1")[0] == 0
+    results = sorted(Path("runs").glob("*/result.json"))
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text("#!/bin/sh\necho invalid partition >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", str(sbatch.parent), prepend=os.pathsep)
+    code, _, error = invoke("ablate", str(study_file), "--backend", "slurm", "--rerun")
+    assert code == 2
+    assert "invalid partition" in error
+    assert sorted(Path("runs").glob("*/result.json")) == results
+
+
+def test_a_study_that_failed_is_not_well_because_slurm_has_nothing_to_do(
+    study_file: Path, invoke: Invoke, script: Use
+) -> None:
+    script("fail('error')")
+    assert invoke("ablate", str(study_file), "--jobs", "1")[0] == 1
+    assert invoke("ablate", str(study_file), "--backend", "slurm")[0] == 1
 
 
 def test_tasks_of_an_array_begin_with_their_part_and_wait_for_nobody(

@@ -143,3 +143,30 @@ def test_cancel_takes_what_waits_out_of_the_queue_and_asks_the_rest(
     ]
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     assert slurm.cancel(study) == []
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_cancel_of_an_array_that_only_waits(
+    study: StudyDirectory, programs: Programs, tmp_path: Path, *, left: bool
+) -> None:
+    """Slurm knows nobody to send a signal to when no task of it runs; any other refusal is told."""
+    study.slurm.mkdir(parents=True)
+    (study.slurm / "17.sh").touch()
+    gone = tmp_path / "gone"
+    programs(
+        scancel=f'[ "$1" != --batch ] || {{ echo "Invalid job id specified" >&2; exit 1; }}\n'
+        f"{'' if left else f'touch {gone}'}",
+        squeue=f'[ -e {gone} ] || echo "17_0 PENDING"',
+    )
+    if left:
+        with pytest.raises(InputError, match="scancel: Invalid job id specified"):
+            slurm.cancel(study)
+    else:
+        assert slurm.cancel(study) == ["17"]
+
+
+def test_what_slurm_would_not_take(programs: Programs) -> None:
+    noted = programs(sbatch="echo 'invalid partition' >&2; exit 1")
+    with pytest.raises(InputError, match=r"sbatch: invalid partition$"):
+        slurm.check("a script")
+    assert noted.read_text() == "sbatch --test-only\n"

@@ -12,7 +12,7 @@ from awlab.execute.stop import StopRequests
 
 @pytest.fixture(autouse=True)
 def _handlers_are_put_back() -> Iterator[None]:
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     before = [signal.getsignal(number) for number in watched]
     yield
     assert [signal.getsignal(number) for number in watched] == before
@@ -23,6 +23,7 @@ def _handlers_are_put_back() -> Iterator[None]:
     [
         (signal.SIGINT, INTERRUPTED),
         (signal.SIGTERM, PREEMPTED),
+        (signal.SIGUSR1, PREEMPTED),
         (signal.SIGHUP, PREEMPTED),
     ],
 )
