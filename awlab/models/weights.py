@@ -17,6 +17,10 @@ OWN_PREFIX = "network."
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """Of every tensor, where a network was wrapped: by DataParallel, by a compiler, by a trainer."""
 
+COUNTER = "num_batches_tracked"
+"""Last part of the names of the counters of batch norms, which files from before torch 0.4.1, such
+as some of torchvision's, do not have."""
+
 StateDict = Mapping[str, Tensor]
 
 
@@ -55,7 +59,8 @@ def load_weights(
 ) -> None:
     """Give a network the values of a file, all or none of them.
 
-    On the meta device, names and shapes are checked and nothing is copied.
+    On the meta device, names and shapes are checked and nothing is copied. Counters of batch norms
+    stay as they are when the file has none, as torch allows.
 
     Args:
         network: The network, or a part of it.
@@ -74,6 +79,8 @@ def load_weights(
             raise ValueError(f"weights.fresh: {glob!r} matches no tensor of {of} or the network")
     wanted = {name: tensor for name, tensor in own.items() if not _matches(name, globs)}
     given = {name: tensor for name, tensor in values.items() if not _matches(name, globs)}
+    if not any(_counts(name) for name in given):
+        wanted = {name: tensor for name, tensor in wanted.items() if not _counts(name)}
     _check(wanted, given, of)
     if not any(tensor.is_meta for tensor in own.values()):
         network.load_state_dict(given, strict=False)
@@ -107,6 +114,10 @@ def _check(wanted: StateDict, given: StateDict, of: object) -> None:
 
 def _matches(name: str, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _counts(name: str) -> bool:
+    return name.rpartition(".")[2] == COUNTER
 
 
 def _listed(names: list[str]) -> str:

@@ -34,6 +34,13 @@ def test_attention_begins_as_it_is(values):
     assert torch.equal(ours.get_parameter("layer1.0.conv1.weight"), values["layer1.0.conv1.weight"])
 
 
+def test_old_weights_have_no_counters(values):
+    old = {name: value for name, value in values.items() if "num_batches" not in name}
+    ours = ResNetBody(ResNet(18, num_classes=3))
+    load_backbone(ours, old, of="IMAGENET1K_V1")
+    assert torch.equal(ours.get_parameter("layer4.1.bn2.weight"), old["layer4.1.bn2.weight"])
+
+
 def test_weights_of_another_network(values):
     narrow = ResNetBody(ResNet(18, num_classes=3, width=32))
     with pytest.raises(

@@ -91,6 +91,23 @@ def test_gives_all_values():
     assert same(other.state_dict(), network)
 
 
+def test_a_file_may_be_older_than_the_counters_of_batch_norms():
+    network, other = net(), net()
+    network.get_buffer("1.num_batches_tracked").fill_(7)
+    values = {name: value for name, value in other.state_dict().items() if "tracked" not in name}
+    load_weights(network, values)
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in values.items())
+    assert network.state_dict()["1.num_batches_tracked"] == 7
+
+
+def test_a_file_that_has_some_counters_must_have_all():
+    network = nn.Sequential(nn.BatchNorm2d(4), nn.BatchNorm2d(4))
+    values = dict(network.state_dict())
+    del values["0.num_batches_tracked"]
+    with pytest.raises(ValueError, match=r"network; missing: 0\.num_batches_tracked\. Tensors"):
+        load_weights(network, values)
+
+
 def test_leaves_what_is_fresh():
     network, other = net(), net(classes=5)
     before = network.state_dict()["2.weight"].clone()
