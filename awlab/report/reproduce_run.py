@@ -55,12 +55,14 @@ class RunAgain:
         metrics: On the test set, and of the last validation.
         parted: The first epoch, counted from 0, of which a recorded number differs; None where
             none does.
+        epochs: How many the first run was trained.
         environment: What differs in versions, code and devices.
     """
 
     runs: tuple[str, str]
     metrics: Sequence[MetricAgain]
     parted: int | None
+    epochs: int
     environment: Sequence[Row]
 
     def to_json(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def reproduce_run(folder: Path) -> RunAgain:
         runs=(str(first.path), str(second.path)),
         metrics=_metrics(result, repeated),
         parted=None if repeated is None else _parted(first, second),
+        epochs=result.epochs,
         environment=_environment(first, second) if repeated else (),
     )
 
@@ -121,7 +124,7 @@ def show_run_again(console: Console, found: RunAgain) -> None:
         table.add_row(Text(one.name), *texts, Text(one.agreement, style=style))
     console.print(table)
     if found.parted is not None:
-        console.print(f"equal up to epoch {found.parted - 1}" if found.parted else "never equal")
+        console.print(f"they part in epoch {found.parted + 1} of {found.epochs}")
     for row in found.environment:
         console.print(Text(f"{row.name}: {row.left or NOTHING}, again {row.right or NOTHING}"))
 

@@ -75,8 +75,16 @@ def test_what_differs_says_from_which_epoch_on_and_in_what_surroundings(first: P
         ("torch", "2.11.0", "2.12.0")
     ]
     shown = printed(found)
-    assert "equal up to epoch 0" in shown
+    assert "they part in epoch 2 of 2" in shown
     assert "torch: 2.11.0, again 2.12.0" in shown
+
+
+def test_runs_may_part_at_once(first: Path) -> None:
+    second = repeat(first)
+    second.metrics.write_text(second.metrics.read_text().replace("50.0", "51.0"))
+    found = reproduce_run(first)
+    assert (found.parted, found.epochs) == (0, 2)
+    assert "they part in epoch 1 of 2" in printed(found)
 
 
 def test_its_pace_is_no_difference(first: Path) -> None:
