@@ -120,10 +120,11 @@ class Session:
         if not self.leads:
             stack.enter_context(logged(None))
             return 0
-        if not self.directory.path.exists():
-            stack.push(self._withdraw)
+        fresh = not self.directory.path.exists()
         self.directory.create(self.experiment)
         stack.enter_context(claim(self.directory.path))
+        if fresh:
+            stack.push(self._withdraw)  # While the claim is ours: nobody else begins meanwhile.
         if self.directory.state == "finished":  # Since we looked, before torch was imported.
             raise ClaimedElsewhereError(f"{self.directory.path} was finished by another process")
         stack.enter_context(logged(self.directory.log))

@@ -1,5 +1,6 @@
 """Runs that are killed from outside, with no chance to say goodbye."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from awlab.execute.child import WarmChild
 from awlab.execute.devices import Share
-from awlab.record.claim import ClaimedElsewhereError, living_holder
+from awlab.record.claim import ClaimedElsewhereError, Holder, living_holder
 from awlab.record.record import read_metrics, read_result
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
@@ -100,3 +101,22 @@ def test_a_refusal_removes_only_what_this_process_made(tiny, monkeypatch, planne
         Session(experiment, directory, Devices("cpu", 1), StopSignals()).run()
     assert directory.path.exists() == planned
     assert living_holder(directory.path) is None
+
+
+def test_a_refused_run_is_removed_while_it_is_still_ours(tiny, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("no")
+
+    def remove(path, **options):
+        holders.append(living_holder(path))
+        removed(path, **options)
+
+    holders, removed = [], shutil.rmtree
+    monkeypatch.setattr(Session, "_work", refuse)
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    experiment = tiny()
+    directory = RunDirectory.of(experiment)
+    with pytest.raises(InputError, match="no"):
+        Session(experiment, directory, Devices("cpu", 1), StopSignals()).run()
+    assert holders == [Holder.here()]
+    assert not directory.path.exists()
