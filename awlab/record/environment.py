@@ -74,8 +74,8 @@ def git_state(folder: Path) -> dict[str, str | None] | None:
 
 
 def uncommitted(folder: Path) -> bytes:
-    """What differs from the commit of the repository around a folder, as a patch."""
-    return _git(folder, "diff", "HEAD") or b""
+    """What the tracked files of the repository around a folder differ in from its commit."""
+    return _git(folder, "diff", "--binary", "--no-ext-diff", "--no-color", "HEAD") or b""
 
 
 def record_attempt(directory: RunDirectory, devices: Sequence[str]) -> int:
@@ -88,7 +88,7 @@ def record_attempt(directory: RunDirectory, devices: Sequence[str]) -> int:
     for folder in (Path(__file__).resolve().parent, Path.cwd()):
         patch = uncommitted(folder)
         if 0 < len(patch) <= LONGEST_PATCH:
-            write_atomically(directory.patch(_name(patch)), patch.decode(errors="replace"))
+            write_atomically(directory.patch(_name(patch)), patch)
     return len(attempts)
 
 

@@ -91,6 +91,28 @@ def test_uncommitted_changes_are_kept_beside_the_run(tmp_path, monkeypatch):
     assert not other.patch(state["dirty"]).exists()
 
 
+def test_kept_changes_can_be_applied_whatever_they_are(tmp_path, monkeypatch):
+    code = tmp_path / "code"
+    code.mkdir()
+    git(code, "init", "-q")
+    git(code, "config", "color.ui", "always")
+    contents = {"latin.py": b"# caf\xe9\n", "picture.png": bytes(range(256))}
+    for name in contents:
+        (code / name).write_bytes(b"before\n")
+    git(code, "add", ".")
+    git(code, "commit", "-q", "-m", "first")
+    for name, content in contents.items():
+        (code / name).write_bytes(content)
+    monkeypatch.chdir(code)
+    directory = RunDirectory(tmp_path / "run")
+    record_attempt(directory, [])
+    dirty = read_attempts(directory)[0]["code"]["working_directory"]["dirty"]
+    assert state is not None
+    git(code, "checkout", "-q", ".")
+    git(code, "apply", str(directory.patch(dirty)))
+    assert {name: (code / name).read_bytes() for name in contents} == contents
+
+
 def test_versions_that_changed_since_the_last_attempt_are_named(tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path)
     assert version_changes(directory) == []
