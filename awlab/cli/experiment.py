@@ -108,14 +108,12 @@ def _gradcam_study(
     *,
     as_json: bool,
 ) -> None:
-    from awlab.cli.study import read_plan
-    from awlab.plan.networks import merge_equal, recall
+    from awlab.cli.study import known_plan
 
-    study = read_plan(file, overrides)
-    merged = merge_equal(study, recall(study))
+    study = known_plan(file, overrides)
     from awlab.train.explain_study import explain_study
 
-    found = explain_study(merged, images=images, layer=layer, weights=weights)
+    found = explain_study(study, images=images, layer=layer, weights=weights)
     if as_json:
         return print_json(found.to_json())
     for cell, reason in found.lost.items():

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from awlab.cli.app import AsJSON, Weights, app, end, print_json
-from awlab.cli.study import read_plan
+from awlab.cli.study import known_plan
 from awlab.execute.exit_codes import BAD_INPUT
 
 FOR_RUNS = ("torch", "onnx")
@@ -58,10 +58,8 @@ def _export_run(folder: Path, to: Any, *, weights: Any, output: Path | None, as_
 
 
 def _print_sweep(file: Path, overrides: list[str]) -> None:
-    from awlab.plan.networks import merge_equal, recall
     from awlab.plan.sweep import wandb_sweep
     from awlab.spec.write_yaml import write_yaml
 
-    study = read_plan(file, overrides)
-    merged = merge_equal(study, recall(study))
-    typer.echo(write_yaml(wandb_sweep(merged, file, overrides)), nl=False)
+    study = known_plan(file, overrides)
+    typer.echo(write_yaml(wandb_sweep(study, file, overrides)), nl=False)

@@ -2,7 +2,9 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +12,8 @@ import typer
 
 from awlab.cli.app import AblationFile, AsJSON, Overrides, app, console, end, print_json
 from awlab.cli.dashboard import mirror
-from awlab.cli.study import PANEL, read_plan
-from awlab.execute.exit_codes import BAD_INPUT
+from awlab.cli.study import PANEL, known_plan, read_plan
+from awlab.execute.exit_codes import BAD_INPUT, FAILED
 
 if TYPE_CHECKING:
     from awlab.complexity import Comparison
@@ -38,20 +40,18 @@ def report(
     as_json: AsJSON = False,
 ) -> None:
     """Write what an ablation shows: tables, and a page that needs nothing else."""
-    from awlab.plan.networks import merge_equal, recall
     from awlab.report.write import write_report
 
-    study = read_plan(ablation, overrides)
+    study = known_plan(ablation, overrides)
     wanted = [name.strip() for name in formats.split(",")]
-    merged = merge_equal(study, recall(study))
-    paths = write_report(merged, wanted, out)
+    paths = write_report(study, wanted, out)
     if as_json:
         print_json({name: str(path) for name, path in paths.items()})
     else:
         for path in paths.values():
             typer.echo(path)
     if wandb:
-        mirror(merged, quiet=as_json)
+        mirror(study, quiet=as_json)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -95,10 +95,7 @@ def _reproduce_table(
     from awlab.report.reproduce import TOLERANCE, show_reproduction
     from awlab.report.reproduce import reproduce as compare
 
-    if run:
-        from awlab.cli.launch import ablate
-
-        ablate(file, overrides)
+    code = _execute(file, overrides, quiet=as_json) if run else 0
     study = read_plan(file, overrides)
     if not any(cell.paper for cell in study.cells):
         raise end(BAD_INPUT, f"{file}: has no `paper` to compare with")
@@ -108,6 +105,28 @@ def _reproduce_table(
         print_json([row.to_json() for row in rows])
     else:
         show_reproduction(console(), rows)
+    if code:
+        raise typer.Exit(code)
+
+
+def _execute(file: Path, overrides: list[str] | None, *, quiet: bool) -> int:
+    """Run what is missing; return 1 when a run failed, which its row will show.
+
+    Args:
+        file: Of the study.
+        overrides: Of the file.
+        quiet: Whether standard output is kept for a document.
+    """
+    from awlab.cli.launch import ablate
+
+    try:
+        with redirect_stdout(sys.stderr) if quiet else nullcontext():
+            ablate(file, overrides)
+    except typer.Exit as end_:
+        if end_.exit_code != FAILED:
+            raise
+        return end_.exit_code
+    return 0
 
 
 def _reproduce_run(folder: Path, *, run: bool, as_json: bool) -> None:

@@ -84,6 +84,14 @@ def _estimates(plan: "Plan") -> "dict[str, Estimate]":
     }
 
 
+def known_plan(path: Path, overrides: list[str] | None) -> "Plan":
+    """Plan a study; cells that are known to build the same network share their runs."""
+    from awlab.plan.networks import merge_equal, recall
+
+    study = read_plan(path, overrides)
+    return merge_equal(study, recall(study))
+
+
 def read_plan(path: Path, overrides: list[str] | None) -> "Plan":
     """Plan the study in a file; cells that build the same network are not merged yet."""
     from awlab.plan import plan as make_plan

@@ -15,13 +15,12 @@ from awlab.cli.app import (
     end,
     print_json,
 )
-from awlab.cli.study import PANEL, Overrides, read_plan
+from awlab.cli.study import PANEL, Overrides, known_plan, read_plan
 from awlab.execute.exit_codes import BAD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from awlab.plan import Plan
 
 WATCH_SECONDS = 2.0
 
@@ -39,7 +38,7 @@ def status(
     """Show what is done of an ablation, and what is being executed now."""
     if watch and as_json:
         raise end(BAD_INPUT, "--watch is for people; leave out --json")
-    study = _known_plan(ablation, overrides)
+    study = known_plan(ablation, overrides)
     if as_json:
         print_json(study.to_json())
         return
@@ -99,14 +98,6 @@ def cancel(ablation: AblationFile, overrides: Overrides = None) -> None:
         typer.echo(f"{worker}{end_}")
     while set(asked) & set(workers(study)):
         time.sleep(0.1)
-
-
-def _known_plan(path: Path, overrides: list[str] | None) -> "Plan":
-    """Plan a study, with what is known of its networks."""
-    from awlab.plan.networks import merge_equal, recall
-
-    study = read_plan(path, overrides)
-    return merge_equal(study, recall(study))
 
 
 def _log(what: str, root: Path) -> "tuple[Path, Callable[[], bool]]":

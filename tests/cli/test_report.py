@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from awlab.cli import app, launch
@@ -220,6 +221,23 @@ def test_reproduce_runs_what_is_missing_when_asked(
     Path("small.yaml").write_text(STUDY + PAPER)
     assert invoke("reproduce", "small.yaml", "seeds=2", "--run")[0] == 0
     assert asked == [(Path("small.yaml"), ["seeds=2"])]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_reproduce_says_how_rows_stand_whatever_came_of_running_them(
+    study: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, *, failed: bool
+) -> None:
+    def ablate(*_: object) -> None:
+        typer.echo("what people see of a study")
+        if failed:
+            raise typer.Exit(1)
+
+    monkeypatch.setattr(launch, "ablate", ablate)
+    Path("small.yaml").write_text(STUDY + PAPER)
+    code, out, error = invoke("reproduce", "small.yaml", "--run", "--json")
+    assert code == int(failed)
+    assert {row["cell"] for row in json.loads(out)} == {"plain", "aw"}
+    assert "what people see of a study" in error
 
 
 def test_reproduce_a_run(study: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
