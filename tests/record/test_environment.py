@@ -107,7 +107,6 @@ def test_kept_changes_can_be_applied_whatever_they_are(tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path / "run")
     record_attempt(directory, [])
     dirty = read_attempts(directory)[0]["code"]["working_directory"]["dirty"]
-    assert state is not None
     git(code, "checkout", "-q", ".")
     git(code, "apply", str(directory.patch(dirty)))
     assert {name: (code / name).read_bytes() for name in contents} == contents
