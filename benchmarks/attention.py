@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from measure import announce, environment, in_turn, megabytes, parser, peak_bytes, write_json
+from measure import (
+    DTYPES,
+    announce,
+    environment,
+    in_turn,
+    megabytes,
+    parser,
+    peak_bytes,
+    write_json,
+)
 from torch import Tensor
 
 from awlab.nn import AttentionAugmentedConv2d
@@ -123,7 +132,7 @@ class Bench:
 
 def main() -> None:
     """Check, measure, print."""
-    options = parser(__doc__, rounds=15).parse_args()
+    options = parser(__doc__, rounds=15, dtypes=DTYPES).parse_args()
     options.batch_size = options.batch_size or BATCH_SIZE[options.device]
     options.dtype = getattr(torch, options.dtype or DTYPE[options.device])
     torch.set_num_threads(options.threads)

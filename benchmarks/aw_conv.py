@@ -22,7 +22,16 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from measure import announce, environment, in_turn, megabytes, parser, peak_bytes, write_json
+from measure import (
+    DTYPES,
+    announce,
+    environment,
+    in_turn,
+    megabytes,
+    parser,
+    peak_bytes,
+    write_json,
+)
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -194,7 +203,7 @@ def main() -> None:
 
 def parse_options() -> Namespace:
     """Read the command line."""
-    options = parser(__doc__, rounds=15)
+    options = parser(__doc__, rounds=15, dtypes=DTYPES)
     options.add_argument("--expand", nargs="*", default=["c1=full"], metavar="DIM=RATIO")
     options.add_argument("--shapes", nargs="*", metavar="CHANNELS@SIZE")
     options = options.parse_args()

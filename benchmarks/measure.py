@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 FEWEST_ROUNDS = 3
+FEWEST_OF_QUARTILES = 2
+DTYPES = ("float32", "bfloat16", "float16")
 
 Step = Callable[[], object]
 
@@ -94,18 +96,36 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """Return a parser of the options that all these benchmarks have."""
+def parser(
+    description: str | None, *, rounds: int, dtypes: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser of the options that all these benchmarks have.
+
+    Args:
+        description: Its first line is shown.
+        rounds: That are measured where nothing else is said.
+        dtypes: Between which there is a choice, if there is one.
+    """
     options = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     options.add_argument("--device", choices=["cpu", "cuda"], default=device)
     options.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    options.add_argument("--rounds", type=int, default=rounds)
+    options.add_argument("--rounds", type=_rounds, default=rounds)
     options.add_argument("--batch-size", type=int)
-    options.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
+    if dtypes:
+        options.add_argument("--dtype", choices=dtypes)
     options.add_argument("--cpu-time", action="store_true", help="count time on the cores only")
     options.add_argument("--json", type=Path, metavar="FILE")
     return options
+
+
+def _rounds(text: str) -> int:
+    """Read a number of rounds of which there are quartiles."""
+    if int(text) < FEWEST_OF_QUARTILES:
+        raise argparse.ArgumentTypeError(
+            f"{text} rounds have no quartiles: at least {FEWEST_OF_QUARTILES} are needed"
+        )
+    return int(text)
 
 
 def environment(options: argparse.Namespace, **more: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ compared, in float64. Where there is a GPU, it measures there, with batches of 1
 under bfloat16 autocast.
 """
 
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ BATCH_SIZE = {
     "cpu": {"resnet50": 32, "wide": 8},
     "cuda": {"resnet50": 128, "wide": 128},
 }
+GROUPS = ("resnet50", "wide")
 SECONDS_PER_GROUP = 90
 CLASSES, SIZE = 100, 32
 
@@ -179,12 +181,28 @@ def compare(step: Step, other: Step) -> None:
     step.network.float()
 
 
+def parse_options() -> Namespace:
+    """Read the command line."""
+    options = parser(__doc__, rounds=9)
+    options.add_argument(
+        "group", nargs="*", type=group_name, metavar="GROUP", help="resnet50, wide; default: both"
+    )
+    options = options.parse_args()
+    options.group = options.group or list(GROUPS)
+    options.dtype = "bfloat16" if options.device == "cuda" else "float32"
+    return options
+
+
+def group_name(name: str) -> str:
+    """Read the name of a group; `choices` of argparse would refuse that there is none."""
+    if name not in GROUPS:
+        raise ArgumentTypeError(f"no group {name!r}: there are {' and '.join(GROUPS)}")
+    return name
+
+
 def main() -> None:
     """Check, measure, print."""
-    options = parser(__doc__, rounds=9)
-    options.add_argument("group", nargs="*", metavar="GROUP", help="resnet50, wide; default: both")
-    options = options.parse_args()
-    options.dtype = "bfloat16" if options.device == "cuda" else "float32"
+    options = parse_options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     about = environment(options)
@@ -194,7 +212,7 @@ def main() -> None:
         f"{'peak MB':>9}"
     )
     rows = []
-    for group in options.group or ["resnet50", "wide"]:
+    for group in options.group:
         batch_size = options.batch_size or BATCH_SIZE[options.device][group]
         steps = steps_of(group, options.device, batch_size)
         check(steps)
