@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -46,7 +47,8 @@ def export_run(
     """Write the network of a run as a program that takes batches of any size, and try it.
 
     `torch` is a program of `torch.export`, with its weights under their names; `onnx` runs in
-    ONNX Runtime and elsewhere. Both carry `metadata`.
+    ONNX Runtime and elsewhere. Both carry `metadata`. Where a file was before, it stays until
+    another one has been tried.
 
     Args:
         folder: The run directory.
@@ -55,8 +57,8 @@ def export_run(
         output: Where to; the folder `exports` of the run directory if left out.
 
     Raises:
-        InputError: When there is no such run, it has no such weights, the network cannot be
-            exported, or a library is missing.
+        InputError: When there is no such run, it has no such weights, its data are missing, the
+            network cannot be exported, the file cannot be written, or a library is missing.
         RuntimeError: When the file computes something else.
     """
     run = TrainedRun.read(folder)
@@ -73,10 +75,18 @@ def export_run(
         program = trace(network, image)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            (_write_onnx if to == "onnx" else _write_torch)(program, file, facts)
+            with TemporaryDirectory(prefix=".awlab-", dir=file.parent) as drafts:
+                draft = Path(drafts) / file.name  # Which torch writes into the file, too.
+                _write(program, draft, to, facts)
+                difference = _difference(network, draft, to, image)
+                if not difference <= TOLERANCE:
+                    raise RuntimeError(
+                        f"{file} computes other logits than the network: by {difference:.1e}"
+                    )
+                for part in sorted(draft.parent.iterdir(), reverse=True):
+                    part.replace(file.parent / part.name)  # FILE.data, of more than 2 GB, first.
         except OSError as error:
             raise InputError(f"cannot write {file}: {error.strerror or error}") from error
-        difference = _check(network, file, to, image)
     return Exported(file, difference)
 
 
@@ -113,11 +123,27 @@ def trace(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
     try:
         return torch.export.export(network, (images,), dynamic_shapes=batch, strict=False)
     except Exception as error:  # Torch has a dozen ways to say no.
-        reason = str(error).strip().partition("\n")[0]
         raise InputError(
             "the network cannot be exported for batches of any size; a layer that makes a group "
-            f"of each sample, as condconv does, has no such form. torch says: {reason}"
+            f"of each sample, as condconv does, has no such form. torch says: {_reason(error)}"
         ) from error
+
+
+def _write(
+    program: torch.export.ExportedProgram, file: Path, to: Format, facts: dict[str, Any]
+) -> None:
+    try:
+        (_write_onnx if to == "onnx" else _write_torch)(program, file, facts)
+    except OSError:
+        raise
+    except Exception as error:  # As many as `trace` may see.
+        raise InputError(
+            f"the network cannot be written in the format {to!r}. torch says: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _write_torch(program: torch.export.ExportedProgram, file: Path, facts: dict[str, Any]) -> None:
@@ -137,8 +163,8 @@ def _write_onnx(program: torch.export.ExportedProgram, file: Path, facts: dict[s
     made.save(file)
 
 
-def _check(network: nn.Module, file: Path, to: Format, image: Tensor) -> float:
-    """Compare what was written, read back, with the network."""
+def _difference(network: nn.Module, file: Path, to: Format, image: Tensor) -> float:
+    """How far what was written, read back, is from the network."""
     compute = _onnx_program(file) if to == "onnx" else torch.export.load(file).module()
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
@@ -148,8 +174,6 @@ def _check(network: nn.Module, file: Path, to: Format, image: Tensor) -> float:
             expected, found = network(images), compute(images)
         scale = max(1.0, float(expected.abs().max()))
         largest = max(largest, float((found - expected).abs().max()) / scale)
-    if not largest <= TOLERANCE:
-        raise RuntimeError(f"{file} computes other logits than the network: by {largest:.1e}")
     return largest
 
 

@@ -88,6 +88,15 @@ def test_a_model_of_onnx(made, tmp_path):
     assert list(exported.file.parent.iterdir()) == [exported.file]
 
 
+def test_a_model_of_onnx_that_is_too_large_for_one_file(made, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    written = "torch.onnx._internal.exporter._onnx_program"
+    monkeypatch.setattr(f"{written}._LARGE_MODEL_THRESHOLD", 0)
+    file = export_run(made().path, "onnx").file
+    assert {part.name for part in file.parent.iterdir()} == {"last.onnx", "last.onnx.data"}
+    onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+
+
 EXPANDS = [
     {"c1": "full"},
     {"c2": "full"},
@@ -149,6 +158,38 @@ def test_a_file_that_computes_something_else_is_no_success(made, monkeypatch):
     monkeypatch.setattr(export.torch.export, "load", lambda file: Wrong)
     with pytest.raises(RuntimeError, match=r"last\.pt2 computes other logits than the netw"):
         export_run(made().path, "torch")
+
+
+@pytest.mark.parametrize("fault", ["other logits", "no disk", "no form"])
+def test_a_failure_leaves_the_file_of_before(made, monkeypatch, fault):
+    def fail(*_, **__):
+        if fault == "no disk":
+            raise OSError(28, "No space left on device")
+        raise ValueError("\nno such operation\nand much more")
+
+    directory = made()
+    file = directory.exports / "last.pt2"
+    file.parent.mkdir()
+    file.write_text("before")
+    message = {
+        "other logits": r"last\.pt2 computes other logits",
+        "no disk": r"^cannot write .*/exports/last\.pt2: No space left on device$",
+        "no form": r"^the network cannot be written in the format 'torch'. torch says: no such op",
+    }
+    if fault == "other logits":
+        monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    else:
+        monkeypatch.setattr(export.torch.export, "save", fail)
+    with pytest.raises((InputError, RuntimeError), match=message[fault]):
+        export_run(directory.path, "torch")
+    assert file.read_text() == "before"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_data_that_are_missing(made, tmp_path):
+    directory = made(TINY, CIFAR(kind="cifar100"), tmp_path / "nowhere")
+    with pytest.raises(InputError, match="nowhere"):
+        export_run(directory.path, "torch")
 
 
 def test_what_is_missing(made, monkeypatch, tmp_path):
