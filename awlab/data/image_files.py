@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,11 +67,15 @@ class Crops:
 
     def random(self, image: Any, seed: int) -> Tensor:
         """Take a crop of random area and shape, as the seed says, and resize it."""
-        draw = RandomResizedCrop(self.size, self.scale, self.ratio)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            box = draw.make_params([image])
+            # Not torch.manual_seed, which seeds GPUs, too, and nothing would restore those.
+            torch.default_generator.manual_seed(seed)
+            box = self._draw.make_params([image])
         return F.pil_to_tensor(F.resized_crop(image, **box, size=[self.size, self.size]))
+
+    @cached_property
+    def _draw(self) -> RandomResizedCrop:
+        return RandomResizedCrop(self.size, self.scale, self.ratio)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,8 @@ class SceneAugment:
         boxes: Any = tv_tensors.BoundingBoxes(one["boxes"], format="XYXY", canvas_size=size)  # type: ignore[call-overload]
         sample = {**one, "boxes": boxes}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(fold(key, Stream.SCENE_CHANGES)))
+            # Not torch.manual_seed, which seeds GPUs, too, and nothing would restore those.
+            torch.default_generator.manual_seed(int(fold(key, Stream.SCENE_CHANGES)))
             changed, found = self._transforms(tv_tensors.Image(image), sample)
         corners = found["boxes"].as_subclass(Tensor)
         return changed.as_subclass(Tensor), {

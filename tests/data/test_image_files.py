@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
+from awlab.data import image_files
 from awlab.data.errors import DataError
 from awlab.data.image_files import Crops, ImageFiles
 from awlab.data.randomness import Stream, fold
@@ -50,6 +51,13 @@ def test_an_image_does_not_depend_on_its_batch_and_no_state_is_touched(files):
     assert torch.equal(after, torch.rand(1))
     assert torch.equal(files.read([2], keys[2:3])[0], together[2])
     assert not torch.equal(files.read([2], fold(0, 1, torch.tensor([2])))[0], together[2])
+
+
+def test_gpus_are_not_seeded_and_the_crop_is_made_once(files, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", pytest.fail)  # As torch.manual_seed would.
+    files.read([0, 1], fold(0, 0, torch.arange(2)))
+    monkeypatch.setattr(image_files, "RandomResizedCrop", pytest.fail)
+    files.read([2, 3], fold(0, 0, torch.arange(2)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16", "CMYK"])

@@ -113,6 +113,11 @@ def test_a_change_is_a_function_of_its_key_and_touches_no_state():
     assert len({tuple(changed.shape) for changed, _ in first}) > 2
 
 
+def test_gpus_are_not_seeded(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", pytest.fail)  # As torch.manual_seed would.
+    outcomes(EVERYTHING, *square(10, 20), keys=range(2))
+
+
 def test_what_was_given_stays_as_it_was():
     image, objects = square(10, 20)
     outcomes(EVERYTHING, image, objects)
