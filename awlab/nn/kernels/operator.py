@@ -66,6 +66,8 @@ def gated_conv2d_backward(
         x, weight, gate, stride, padding, dilation, groups
     )
     grad_NOHW = channels_last(grad)
+    # Both kernels want this layout.
+    weight_hwgOI, gate_NhwC = weight_hwgOI.contiguous(), gate_NhwC.contiguous()
     grad_NIHW = gated_product(
         grad_NOHW,
         weight_hwgOI,
@@ -155,14 +157,17 @@ def operands(
     dilation: list[int],
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Geometry, bool]:
-    """Arrange the arguments of the operator for the kernels, and tell whether outputs are gated."""
+    """Arrange the arguments of the operator for the kernels, and tell whether outputs are gated.
+
+    Weight and gate are views where they can be: a kernel makes of them what it reads.
+    """
     gates_output = gate.shape[2] == 1
     weight_hwgOI = weight.unflatten(0, (groups, -1)).permute(3, 4, 0, 1, 2)
     gate_NhwC = gate.squeeze(2 if gates_output else 1).permute(0, 2, 3, 1)
     return (
         channels_last(x),
-        weight_hwgOI.contiguous(),
-        gate_NhwC.to(x.dtype).contiguous(),
+        weight_hwgOI,
+        gate_NhwC.to(x.dtype),
         geometry_of(stride, padding, dilation, groups),
         gates_output,
     )
