@@ -11,7 +11,7 @@ from awlab.report.attention import SHEET
 from awlab.report.page import render
 from awlab.report.records import records
 from awlab.report.results import Results
-from awlab.report.wall import wall
+from awlab.report.wall import Wall, wall
 from awlab.spec.experiment import Experiment
 from awlab.train.open_run import OpenRun
 from awlab.train.wandb_run import Notify, files_in, project, start
@@ -67,9 +67,10 @@ def study_id(plan: Plan) -> str:
 
 def _show(opened: OpenRun, plan: Plan, results: Results) -> None:
     rows = result_rows(results)
-    opened.attempt(lambda run: run.summary.update(_summary(results)))
+    pictures = wall(plan, [cell.name for cell in results.comparison.cells])
+    opened.attempt(lambda run: run.summary.update(_summary(results, rows)))
     for name, make in {
-        "report/page": lambda: wandb.Html(render(plan, results), inject=False),
+        "report/page": lambda: wandb.Html(render(plan, results, pictures), inject=False),
         "report/results": lambda: _table(rows),
         "report/means": lambda: wandb.plot.bar(
             _table(rows), "cell", "mean", title=f"mean of {results.metric}"
@@ -85,13 +86,11 @@ def _show(opened: OpenRun, plan: Plan, results: Results) -> None:
         ),
     }.items():
         opened.attempt(lambda run, name=name, make=make: run.log({name: make()}))
-    opened.attempt(lambda run: _show_pictures(run, plan, results))
+    if pictures:
+        opened.attempt(lambda run: _show_pictures(run, plan, results, pictures))
 
 
-def _show_pictures(run: wandb.Run, plan: Plan, results: Results) -> None:
-    found = wall(plan, [cell.name for cell in results.comparison.cells])
-    if found is None:
-        return
+def _show_pictures(run: wandb.Run, plan: Plan, results: Results, found: Wall) -> None:
     labels = {name: wording.short(name, results).replace(wording.DOT, ",") for name in found.cells}
     sheet = wall_sheet(found, labels, title=plan.ablation.name)
     faithful = "; ".join(
@@ -132,11 +131,11 @@ def _table(rows: list[dict[str, Any]]) -> wandb.Table:
     return wandb.Table(columns=columns, data=[list(row.values()) for row in rows])
 
 
-def _summary(results: Results) -> dict[str, Any]:
+def _summary(results: Results, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The numbers of each cell, and what the study warns of."""
     of_cells = {
         f"{row['cell']}/{name}": row[name]
-        for row in result_rows(results)
+        for row in rows
         for name in ("mean", "difference/mean", "verdict")
         if row[name] is not None
     }

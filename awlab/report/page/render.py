@@ -22,7 +22,7 @@ from awlab.report.page import sections
 from awlab.report.provenance import provenance
 from awlab.report.records import document
 from awlab.report.results import Results
-from awlab.report.wall import as_webp, wall
+from awlab.report.wall import Wall, as_webp, wall
 
 STYLES = ("style/base.css", "style/figures.css", "style/print.css", "uplot/uPlot.min.css")
 SCRIPTS = (
@@ -35,15 +35,20 @@ SCRIPTS = (
 )
 
 
-def render(plan: Plan, results: Results) -> str:
+def render(plan: Plan, results: Results, pictures: Wall | None = None) -> str:
     """One HTML file: no network, no other file, nothing runs in it but its own scripts.
 
     Everything that a user wrote is escaped, and a content security policy allows only the scripts
     and styles whose hashes it names.
+
+    Args:
+        plan: The study.
+        results: Of the study.
+        pictures: The wall of all cells, where it has been gathered before.
     """
     drawn = curves(plan, [cell.name for cell in results.comparison.cells])
     origin = provenance(plan)
-    pictures = wall(plan, [cell.name for cell in results.comparison.cells])
+    pictures = pictures or wall(plan, [cell.name for cell in results.comparison.cells])
     style, script = _join(STYLES), _join(SCRIPTS)
     return (
         _environment()

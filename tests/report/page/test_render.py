@@ -14,6 +14,7 @@ from awlab.record.run_directory import RunDirectory
 from awlab.report.collect import collect
 from awlab.report.page import render
 from awlab.report.results import CellFacts
+from awlab.report.wall import wall
 from tests.test_layer_attention import LAYER
 
 MakePlan = Callable[..., Plan]
@@ -113,6 +114,19 @@ def test_maps_that_were_measured_in_part_are_shown_without_it(
     page = Page(render(plan, collect(plan)))
     assert "gradcam" in page.sections
     assert "deletion" not in page.texts["th"]
+
+
+def test_a_wall_that_was_gathered_before_is_the_one_that_is_shown(
+    make_plan: MakePlan, finish: Finish, explain: Explain
+) -> None:
+    for run in make_plan().runs:
+        finish(run, 10.0)
+    explain(make_plan()["residual"].runs[0], {"prediction": "cat"})
+    plan = make_plan()
+    found = wall(plan, ["residual"])
+    assert found is not None
+    shown = render(plan, collect(plan), replace(found, layers={"residual": "layer7"}))
+    assert "Grad-CAM at layer7: " in " ".join(Page(shown).texts["p"])
 
 
 def test_attention_is_shown_layer_by_layer(page: Page) -> None:
