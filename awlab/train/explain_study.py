@@ -74,19 +74,24 @@ def explain_study(
         if cell.excluded is None and cell.same_as is None and cell.name not in chosen
     }
     asked = images is not None or layer is not None or weights is not None
-    folder, reasons = "", dict[str, str]()
+    folders, reasons = dict[str, str](), dict[str, str]()
     for name, run in chosen.items():
-        if asked or not _has_explained(plan, name):
-            try:
-                sheet, _ = explain_run(run.path, images=images, layer=layer, weights=weights)
-            except InputError as error:
-                reasons[name] = str(error)
-            else:
-                folder = str(sheet.parent.relative_to(run.directory.gradcam))
-    shown = [name for name in chosen if name not in reasons]
+        if not asked and _has_explained(plan, name):
+            folders[name] = "."
+            continue
+        try:
+            sheet, _ = explain_run(run.path, images=images, layer=layer, weights=weights)
+        except InputError as error:
+            reasons[name] = str(error)
+        else:
+            folders[name] = str(sheet.parent.relative_to(run.directory.gradcam))
+    folder = max(folders.values(), key=[*folders.values()].count, default=".")
+    shown = [name for name in folders if folders[name] == folder]
     found = wall(plan, shown, folder) if shown else None
     if found is None:
         raise InputError(next(iter(reasons.values()), "the pictures cannot be read"))
+    for name in [name for name in folders if name not in found.cells]:
+        reasons[name] = _why_not(chosen[name], folders[name], folder)
     picture = _picture_file(plan, folder)
     labels = {name: ", ".join(plan[name].labels.values()) for name in found.cells}
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +121,15 @@ def _has_explained(plan: Plan, name: str) -> bool:
     """Whether the pictures of a cell, and how faithful they are, can be read."""
     found = wall(plan, [name])
     return found is not None and name in found.faithful
+
+
+def _why_not(run: Run, folder: str, of_others: str) -> str:
+    """Why a run that was explained is not on the wall."""
+    if folder == of_others:
+        return "its pictures cannot be read, or there is no room for them"
+    # Weights that only some runs have tested were asked for.
+    tested, place = run.experiment.training.test_weights, run.directory.gradcam / folder
+    return f"its run, unlike those that are shown, tested its {tested} weights; see {place}"
 
 
 def _picture_file(plan: Plan, folder: str) -> Path:

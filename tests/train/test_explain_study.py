@@ -8,11 +8,13 @@ from awlab import build
 from awlab.plan import plan
 from awlab.record.record import Epoch, Result, write_result
 from awlab.record.run_directory import RunDirectory
+from awlab.report.wall import LIST
 from awlab.spec.ablation import Ablation
 from awlab.spec.errors import InputError
 from awlab.spec.load import parse
 from awlab.train import explain_study as module
 from awlab.train.checkpoint import AtomicCheckpointIO
+from awlab.train.explain import explain_run
 from awlab.train.explain_study import choose_runs, explain_study
 
 
@@ -105,6 +107,34 @@ def test_a_cell_that_cannot_be_explained_is_told_and_the_others_shown(root):
         assert "has no last weights yet" in found.lost["aw"]
     finally:
         hidden.rename(weights)
+
+
+def test_a_cell_that_tested_other_weights_is_told(tmp_path):
+    tested = {"path": "training.test_weights", "values": ["last", "best"]}
+    changes = {"axes": {"tested": tested}, "baseline": "last", "seeds": 1}
+    for cell in make(tmp_path, **changes).cells:
+        finish(cell.runs[0])
+    study = make(tmp_path, **changes)
+    found = explain_study(study, weights="last")
+    assert found.wall.cells == {"last": 0}
+    place = study["best"].runs[0].directory.gradcam / "last"
+    assert (place / LIST).is_file()
+    assert found.lost == {
+        "best": f"its run, unlike those that are shown, tested its best weights; see {place}"
+    }
+
+
+def test_a_cell_whose_pictures_cannot_be_read_is_told(root, monkeypatch):
+    def forgets(path, **options):
+        sheet, found = explain_run(path, **options)
+        if path == make(root)["aw"].runs[1].path:
+            (sheet.parent / LIST).unlink()
+        return sheet, found
+
+    monkeypatch.setattr(module, "explain_run", forgets)
+    found = explain_study(make(root), layer="layer1")
+    assert found.wall.cells == {"plain": 1}
+    assert found.lost == {"aw": "its pictures cannot be read, or there is no room for them"}
 
 
 def test_a_layer_that_no_network_has(root):
