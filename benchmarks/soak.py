@@ -54,6 +54,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def is_server(pid: int) -> bool:
+    """Whether a process is the server of the runs, or was forked by it."""
+    try:
+        return b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def results(folder: Path) -> dict[str, object]:
     """The metrics of every finished run, by its name."""
     files = folder.glob("runs/soak-*/result.json")
@@ -84,26 +92,36 @@ def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").iterdir()}
 
 
+def tail(folder: Path) -> str:
+    """The last lines that a study printed."""
+    return "\n".join((folder / "output.txt").read_text(errors="replace").splitlines()[-20:])
+
+
 def soak(folder: Path, seconds: float, chance: random.Random) -> dict[str, int]:
     """Execute the study, killing something every few seconds for so long."""
     killed = {"run": 0, "server": 0, "manager": 0}
     seen: list[tuple[int, int]] = []
     manager, deadline = start(folder), time.monotonic() + seconds
+    disturbed = False
     while manager.poll() is None or manager.returncode != 0:
         if manager.poll() is not None:
-            manager = start(folder)
+            if not disturbed:
+                sys.exit(f"{folder}: the study fails by itself\n{tail(folder)}")
+            manager, disturbed = start(folder), False
         time.sleep(chance.uniform(1, 5))
         if manager.poll() is not None or time.monotonic() > deadline:
             if time.monotonic() > deadline:
                 manager.wait()
             continue
         seen.append(look(manager.pid))
-        below = descendants(manager.pid)
+        servers = [pid for pid in descendants(manager.pid) if is_server(pid)]
         what = chance.choices(["run", "server", "manager"], [6, 1, 1])[0]
-        victims = {"manager": [manager.pid], "server": below[:1], "run": below[2:]}[what]
+        # What a server forks has its command line too, and comes after it.
+        victims = {"manager": [manager.pid], "server": servers[:1], "run": servers[1:]}[what]
         if victims:
             os.kill(chance.choice(victims), signal.SIGKILL)
             killed[what] += 1
+            disturbed = True
     memory = [kib // 1024 for kib, _ in seen]
     files = [count for _, count in seen]
     if seen:

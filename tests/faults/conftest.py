@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from awlab.plan import Plan, Run, plan, read_ablation
+from awlab.record.claim import living_holder
 from awlab.record.environment import read_attempts
 from tests.fault_ledger import Ledger
 
@@ -163,11 +165,8 @@ class Lab:
         """The process that executes a run."""
 
         def find() -> int | None:
-            for claim in sorted((run.path / "claims").glob("*.json")):
-                text = claim.read_text()
-                if text:
-                    return json.loads(text)["pid"]
-            return None
+            holder = living_holder(run.path)
+            return None if holder is None else holder.pid
 
         return self.wait(find)
 
@@ -201,7 +200,8 @@ def lab(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iter
     yield made
     for process in made.processes:
         for pid in [process.pid, *descendants(process.pid)] if process.poll() is None else []:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # It died with the one before.
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
