@@ -156,7 +156,8 @@ def _pictures(task: Task) -> dict[str, Any]:
         sheets = wr.MediaBrowser(media_keys=["detections/sheet"], num_columns=2)
         table = wr.WeavePanelSummaryTable(table_name="detections/table")
         return {"name": "Detections", "panels": [sheets, table]}
-    wall = wr.MediaBrowser(title="wall", media_keys=["report/gradcam_wall"], num_columns=1)
+    of_study = ["report/gradcam_wall", "report/attention"]
+    wall = wr.MediaBrowser(title="wall and attention", media_keys=of_study, num_columns=1)
     sheets = wr.MediaBrowser(media_keys=["gradcam/sheet", "attention/sheet"], num_columns=2)
     table = wr.WeavePanelSummaryTable(table_name="gradcam/table")
     return {"name": "Grad-CAM", "panels": [wall, sheets, table]}

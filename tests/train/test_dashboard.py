@@ -11,7 +11,7 @@ from awlab.spec.errors import InputError
 from awlab.spec.load import parse
 from awlab.train.dashboard import CURVES, dashboard, save, specification
 from tests.train.fake_wandb import FakeWandb, serve
-from tests.train.test_study_mirror import make
+from tests.train.test_study_mirror import KEYS, make
 
 
 @pytest.fixture
@@ -34,7 +34,12 @@ def test_the_specification_shows_the_study_by_cell(tmp_path):
     assert [curve["metrics"] for curve in curves] == [[name] for name in CURVES["classification"]]
     assert {(curve["groupBy"], curve["groupAgg"]) for curve in curves} == {("jobType", "mean")}
     media = [panel["config"].get("mediaKeys") for panel in sections["Grad-CAM"]["panels"]]
-    assert media == [["report/gradcam_wall"], ["gradcam/sheet", "attention/sheet"], None]
+    assert media == [
+        ["report/gradcam_wall", "report/attention"],
+        ["gradcam/sheet", "attention/sheet"],
+        None,
+    ]
+    assert set(media[0]) <= KEYS, "the study has shown them"
     tables = json.dumps([sections["Answer"], sections["Grad-CAM"]])
     assert '"val": "report/results"' in tables
     assert '"val": "gradcam/table"' in tables
