@@ -51,10 +51,10 @@ def faithfulness(
     blurred_NCHW = gaussian_blur(x_NCHW, [kernel, kernel], [sigma, sigma])
     rank_NHW = evidence_rank(cam_NHW)
     with evaluating(model), torch.no_grad():
-        whole_N = confidence(model, x_NCHW, class_N)
         kept_N = confidence(model, x_NCHW * cam_NHW.unsqueeze(1).to(x_NCHW), class_N)
         deletion_SN = _trace(model, x_NCHW, torch.zeros_like(x_NCHW), rank_NHW, class_N, steps)
         insertion_SN = _trace(model, blurred_NCHW, x_NCHW, rank_NHW, class_N, steps)
+    whole_N = deletion_SN[0]
     return Faithfulness(
         drop=100 * (whole_N - kept_N).clamp_min(0) / whole_N,
         deletion=area(deletion_SN),
