@@ -14,6 +14,7 @@ from awlab.layer_attention import LayerAttention
 from awlab.nn.aw_conv import AWConv2d
 from awlab.record.run_directory import write_atomically
 from awlab.report.attention import LIST, SHEET
+from awlab.train.spread import spread
 
 MOST_CLASSES = 20
 """That are told apart; of more, evenly chosen ones."""
@@ -29,15 +30,15 @@ def write_attention(
 
     Args:
         network: Trained; without an AW-convolution nothing is written.
-        data: Has the test images.
+        data: Has the test images; without one nothing is written.
         directory: Takes a picture and a list.
         title: Of the picture.
     """
     for old in (SHEET, LIST):
         (directory / old).unlink(missing_ok=True)
-    if not any(isinstance(module, AWConv2d) for module in network.modules()):
-        return []
     indices, classes = choose_images(data.test_labels)
+    if not indices or not any(isinstance(module, AWConv2d) for module in network.modules()):
+        return []
     _, inputs, labels = data.test_images(indices)
     device = next(network.parameters()).device
     layers = attention_of_layers(network, inputs.to(device), labels, classes)
@@ -57,15 +58,12 @@ def write_attention(
 def choose_images(labels: Tensor) -> tuple[list[int], Sequence[int]]:
     """Choose test images: equally many of each class, the first ones; and the classes."""
     present = labels.unique()
-    count = min(MOST_CLASSES, len(present))
-    classes = present[torch.arange(count) * len(present) // count].tolist()
-    of_each = MOST_IMAGES // count
-    indices = [
-        index
-        for label in classes
-        for index in (labels == label).nonzero().flatten()[:of_each].tolist()
-    ]
-    return indices, classes
+    if len(present) == 0:
+        return [], []
+    classes = present[spread(present, MOST_CLASSES)]
+    among = torch.isin(labels, classes).nonzero().flatten()
+    count = MOST_IMAGES // len(classes) * len(classes)
+    return among[spread(labels[among], count)].tolist(), classes.tolist()
 
 
 def _rounded(value: object) -> object:

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from awlab.data.augmentation import Normalize
 from awlab.data.classification import ClassificationData
@@ -13,6 +12,7 @@ from awlab.data.loose_images import read_folder
 from awlab.spec.errors import InputError
 from awlab.train.attention import write_attention
 from awlab.train.explanation import SHEET, Explanation, Subjects, write_explanations
+from awlab.train.spread import spread
 from awlab.train.trained import TrainedRun, Weights
 
 DEFAULT_IMAGES = 8
@@ -98,23 +98,6 @@ def explain_run(
     except ValueError as error:
         raise InputError(str(error)) from error
     return directory / SHEET, explanations
-
-
-def spread(labels: Tensor, count: int) -> list[int]:
-    """Choose images evenly over the classes: the first ones of each, the same ones every time.
-
-    Args:
-        labels: Class of each image, (N,).
-        count: How many; fewer are chosen where classes have too few.
-    """
-    classes = labels.unique()
-    chosen = classes[torch.arange(count) * len(classes) // count]
-    wanted = zip(*chosen.unique(return_counts=True), strict=True)
-    return [
-        index
-        for label, number in wanted
-        for index in (labels == label).nonzero().flatten()[: int(number)].tolist()
-    ]
 
 
 def _test_images(data: ClassificationData, indices: Sequence[int]) -> Subjects:

@@ -28,7 +28,7 @@ from awlab.train.callbacks import Recorder, StepSeed
 from awlab.train.checkpoint import load, newest_good, sweep
 from awlab.train.detection_pictures import evenly, write_detections
 from awlab.train.devices import Devices, Division, divide
-from awlab.train.explain import explain, spread
+from awlab.train.explain import explain
 from awlab.train.failure import classify, tell
 from awlab.train.guard import Guard
 from awlab.train.json_lines import JSONLinesLogger
@@ -39,6 +39,7 @@ from awlab.train.progress import Watch
 from awlab.train.quiet import deterministic, logged
 from awlab.train.ranks import Ranks
 from awlab.train.signals import StopError, StopSignals
+from awlab.train.spread import spread
 from awlab.train.trainer import averaging, build_trainer
 
 _LOG = logging.getLogger(__name__)

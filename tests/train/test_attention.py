@@ -70,6 +70,13 @@ def test_classes_with_few_images_have_fewer():
     assert (indices, classes) == ([1, 0, 2], [1, 3])
 
 
+def test_without_images_nothing_is_written(network, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(data), "test_labels", torch.zeros(0, dtype=torch.int64))
+    assert choose_images(data.test_labels) == ([], [])
+    assert write_attention(network, data, tmp_path, title="tiny") == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_numbers_are_short(network, data, tmp_path):
     write_attention(network, data, tmp_path, title="tiny")
     document = json.loads((tmp_path / LIST).read_text())

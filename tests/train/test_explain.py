@@ -10,7 +10,8 @@ from awlab.record.run_directory import RunDirectory
 from awlab.spec import SGD, Digits, Experiment, ResNet, Runtime, Training
 from awlab.spec.errors import InputError
 from awlab.train.checkpoint import AtomicCheckpointIO
-from awlab.train.explain import explain, explain_run, spread
+from awlab.train.explain import explain, explain_run
+from awlab.train.spread import spread
 from awlab.train.trained import TrainedRun
 
 
@@ -43,32 +44,6 @@ def photos(tmp_path):
     for name, value in {"b.png": 200, "a.jpg": 100}.items():
         Image.fromarray(np.full((20, 30, 3), value, np.uint8)).save(folder / name)
     return folder
-
-
-@pytest.mark.parametrize(
-    ("count", "labels"),
-    [
-        (1, [0]),
-        (2, [0, 5]),
-        (4, [0, 2, 5, 7]),
-        (10, list(range(10))),
-        (12, [0, 0, 1, 2, 3, 4, 5, 5]),
-    ],
-)
-def test_spread_takes_classes_evenly(count, labels):
-    given = torch.arange(100).flip(0) % 10
-    chosen = spread(given, count)
-    assert len(chosen) == len(set(chosen)) == count
-    assert given[chosen].tolist()[: len(labels)] == labels
-    assert spread(given, count) == chosen
-
-
-def test_spread_takes_the_first_images_of_a_class():
-    assert spread(torch.tensor([1, 0, 1, 0, 1]), 4) == [1, 3, 0, 2]
-
-
-def test_spread_takes_what_there_is():
-    assert spread(torch.tensor([0, 1, 1, 1]), 6) == [0, 1, 2, 3]
 
 
 def test_explain_shows_test_images_with_their_truth(run, tmp_path):
