@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from PIL import Image, ImageDraw
 
-from awlab.layer_attention import SOURCES, LayerAttention
+from awlab.layer_attention import MOST_LAYERS, SOURCES, LayerAttention
 from awlab.lettering import FAINT, LINE, PAPER, RIGHT, write
 
 # Pixels.
@@ -16,7 +16,6 @@ LEGEND = (0, 100, 200, 300)
 WIDTH = NAME + SPREAD + CLASSES + SHARES + 3 * GAP
 PLOT = ROW - 46
 
-MOST_LAYERS = 24
 COLOURS = {
     "image": "#0072b2",
     "c2": "#e69f00",

@@ -9,7 +9,7 @@ from awlab.contact_sheet import GAP, KEY, SEAM, entitled, set_out
 from awlab.lettering import FAINT, INK, PAPER, RIGHT, WRONG, fitted, font, write
 from awlab.pictures import Pixels, picture
 
-IGNORED = "#6e6e73"
+IGNORED = FAINT
 """Colour of what counts neither as right nor as wrong."""
 
 # Pixels.

@@ -21,6 +21,8 @@ SOURCES: Mapping[str, str] = {
 """What values of A vary with, and how it is called."""
 BELOW, BETWEEN, ABOVE = (0, 114, 178), (242, 241, 236), (213, 94, 0)
 """Colours of values below, at and above the mean of all classes (Okabe and Ito)."""
+MOST_LAYERS = 24
+"""Of a network, that are shown."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from awlab.contact_sheet import head, mark
+from awlab.contact_sheet import HEAD, head, mark
 from awlab.lettering import FAINT, INK, LINE, PAPER, write
 from awlab.report.wall import Picture, Wall
 from awlab.statistics import Sample
 
 # Pixels.
-MARGIN, GAP, SIDE, HEAD, TITLE, CAPTION = 48, 20, 184, 112, 64, 58
+MARGIN, GAP, SIDE, TITLE, CAPTION = 48, 20, 184, 64, 58
 COLUMN, ROW = SIDE + GAP, SIDE + CAPTION
 FOOT = 112
 NARROWEST = 4 * COLUMN  # of the head, so that the title has room

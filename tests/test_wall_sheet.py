@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from awlab.contact_sheet import HEAD
 from awlab.lettering import PAPER
 from awlab.report.wall import Line, Picture, Wall
 from awlab.statistics.significance import describe
-from awlab.wall_sheet import COLUMN, FOOT, HEAD, MARGIN, ROW, SIDE, TITLE, measures, wall_sheet
+from awlab.wall_sheet import COLUMN, FOOT, MARGIN, ROW, SIDE, TITLE, measures, wall_sheet
 
 FAITHFUL = {
     "drop": describe([30.0, 50.0, 40.0]),

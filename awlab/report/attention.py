@@ -9,14 +9,12 @@ from pathlib import Path
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from awlab.layer_attention import LayerAttention
+from awlab.layer_attention import MOST_LAYERS, LayerAttention
 from awlab.plan import Plan
 
 LIST = "attention.json"
 SHEET = "attention.png"
 """File with the picture, beside the list."""
-MOST_LAYERS = 24
-"""Of a network."""
 MOST_ROWS = 48
 """Layers of all cells together; a cell is shown whole or not at all, the first one always."""
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from awlab.layer_attention import ABOVE, BELOW, BETWEEN
+from awlab.layer_attention import ABOVE, BELOW, BETWEEN, MOST_LAYERS
 from awlab.plan import Plan
 from awlab.record.run_directory import RunDirectory
 from awlab.report import attention as module
 from awlab.report.attention import (
     LIST,
-    MOST_LAYERS,
     attention,
     class_picture,
     histogram_path,
