@@ -22,7 +22,8 @@ class Weights(Spec):
     `.safetensors`. Relative to the working directory."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Of the content of the file. It is found out when it is left out, and takes the place of the
-    name in the identity of a run. A run stores it, and needs the file no more once it has begun."""
+    name in the identity of a run. A run stores it: its own `experiment.yaml` needs the file no more
+    once the run has begun."""
     fresh: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Globs over names of tensors, as in `fc.*`, that are not taken from the file: in the network
     they begin at random, in the file they are left."""
@@ -38,7 +39,15 @@ class Weights(Spec):
         file, digest = data.get("file"), data.get("sha256")
         if not isinstance(file, str) or not file or digest is not None:
             return data
-        return {**data, "sha256": content(file)}
+        try:
+            return {**data, "sha256": content(file)}
+        except ValueError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            raise ValueError(
+                f"{error}; a run that has begun with it goes on from its own experiment.yaml, or "
+                "with the sha256 that stands there"
+            ) from error
 
     @property
     def path(self) -> Path:

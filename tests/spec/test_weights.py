@@ -68,11 +68,24 @@ def test_a_stored_experiment_needs_the_file_no_more(file, tmp_path):
     assert load_experiment(stored).id == first.id
 
 
+def test_a_known_content_needs_no_file(file):
+    first = experiment(file=str(file))
+    digest = Weights(file=str(file)).sha256
+    file.unlink()
+    assert experiment(file=str(file), sha256=digest).id == first.id
+
+
+GONE = (
+    "; a run that has begun with it goes on from its own experiment.yaml, or with the sha256 that "
+    "stands there$"
+)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"file": "nowhere.pt"}, r"^model\.weights: there is no nowhere\.pt$"),
-        ({"file": "."}, r"^model\.weights: there is no checkpoints/last\.ckpt$"),
+        ({"file": "nowhere.pt"}, r"^model\.weights: there is no nowhere\.pt" + GONE),
+        ({"file": "."}, r"^model\.weights: there is no checkpoints/last\.ckpt" + GONE),
         ({"file": "x" * 300}, r"^model\.weights: x* cannot be read: File name too long$"),
         ({"file": ""}, r"^model\.weights\.file: must be text of 1 or more characters, not ''$"),
         ({"file": 5}, r"^model\.weights\.file: must be text, not 5"),
