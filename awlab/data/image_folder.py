@@ -4,11 +4,10 @@ from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
+from awlab.data.class_names import some
 from awlab.data.errors import DataError
 from awlab.data.image_files import Crops, ImageFiles
 from awlab.data.image_set import ImageSet, hold_out
-
-_NAMES_SHOWN = 5
 
 
 def load_image_folder(
@@ -52,7 +51,7 @@ def load_image_folder(
 def _class_names(folder: Path, classes: int) -> list[str]:
     train, val = (_subfolders(folder, split) for split in ("train", "val"))
     differences = [
-        f"{len(only)} only in {split}: {_some(only)}"
+        f"{len(only)} only in {split}: {some(only)}"
         for split, only in (
             ("train", [name for name in train if name not in set(val)]),
             ("val", [name for name in val if name not in set(train)]),
@@ -85,11 +84,6 @@ def _images(folder: Path, names: list[str], crops: Crops) -> ImageFiles:
     if empty:
         raise DataError(
             f"{folder} has no images ({', '.join(IMG_EXTENSIONS)}) of {len(empty)} classes: "
-            f"{_some(empty)}"
+            f"{some(empty)}"
         )
     return ImageFiles.of(files, crops)
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
