@@ -2,11 +2,13 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 
+from awlab.data.errors import DataError
 from awlab.data.sampling import EvaluationBatches, Share, TrainingBatches, steps_per_epoch
 
 _MOST_WORKERS = 16
@@ -42,6 +44,19 @@ class BatchedData(LightningDataModule, ABC):
     @abstractmethod
     def train_size(self) -> int:
         """Training images, those held out for validation not counted."""
+
+    @property
+    @abstractmethod
+    def test_size(self) -> int:
+        """Test images."""
+
+    def check_test_images(self, indices: Sequence[int]) -> None:
+        """Raise `DataError` when there is no test image at one of these positions."""
+        for index in indices:
+            if not 0 <= index < self.test_size:
+                raise DataError(
+                    f"test image {index} does not exist; they are 0 ... {self.test_size - 1}"
+                )
 
     @property
     def num_classes(self) -> int:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from awlab.data.augmentation import Augment, Normalize
 from awlab.data.batched import BatchedData
-from awlab.data.errors import DataError
 from awlab.data.image_set import Images, ImageSet
 from awlab.data.loader import Loader
 from awlab.data.sampling import EvaluationBatches, TrainingBatches
@@ -63,6 +62,11 @@ class ClassificationData(BatchedData):
         return len(self.image_set.train.labels)
 
     @property
+    def test_size(self) -> int:
+        """Test images."""
+        return len(self.test_labels)
+
+    @property
     def test_labels(self) -> Tensor:
         """Class of each test image, int64."""
         return self.image_set.test.labels
@@ -89,10 +93,7 @@ class ClassificationData(BatchedData):
         Raises:
             DataError: When there is no such image.
         """
-        count = len(self.test_labels)
-        for index in indices:
-            if not 0 <= index < count:
-                raise DataError(f"test image {index} does not exist; they are 0 ... {count - 1}")
+        self.check_test_images(indices)
         pixels = self.image_set.test.read(indices)
         shown = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous()
         return shown, self.normalize(pixels), self.test_labels[torch.tensor(indices)]

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from awlab.data.batched import BatchedData
 from awlab.data.detection_loader import DetectionLoader, as_floats
-from awlab.data.errors import DataError
 from awlab.data.objects import Target
 from awlab.data.sampling import EvaluationBatches, TrainingBatches
 from awlab.data.scene_augmentation import SceneAugment
@@ -79,12 +78,8 @@ class DetectionData(BatchedData):
         Raises:
             DataError: When there is no such image.
         """
+        self.check_test_images(indices)
         scenes = self.scene_set.test
-        for index in indices:
-            if not 0 <= index < self.test_size:
-                raise DataError(
-                    f"test image {index} does not exist; they are 0 ... {self.test_size - 1}"
-                )
         images = [as_floats(scenes.read(index)) for index in indices]
         return images, [scenes.objects[index] for index in indices]
 

@@ -1,14 +1,9 @@
 """Read and augment the batches of images with boxes."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from awlab.data.errors import DataError
-from awlab.data.loader import read_ahead
+from awlab.data.loader import Reader, SplitLoader
 from awlab.data.objects import Target
 from awlab.data.randomness import fold
 from awlab.data.sampling import Batch, EvaluationBatches, TrainingBatches
@@ -19,7 +14,7 @@ Images = list[Tensor]
 Targets = list[Target]
 
 
-class DetectionLoader(Iterable[tuple[Images, Targets]]):
+class DetectionLoader(SplitLoader[tuple[Images, Targets]]):
     """Batches of one split: float32 images (3, H, W) in [0, 1] and their targets.
 
     Images are augmented where they are read, as bytes: each has its own size.
@@ -43,29 +38,13 @@ class DetectionLoader(Iterable[tuple[Images, Targets]]):
         device: torch.device,
         workers: int = 0,
     ) -> None:
-        self.batches = batches
-        self.device = device
         reader = _Reader(scenes, augment, seed)
-        self._items = read_ahead(reader, batches, workers=workers, device=device)
+        super().__init__(reader, batches, device=device, workers=workers)
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[tuple[Images, Targets]]:
-        return map(self._finish, iter(self._items))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tell Lightning that the order resumes: there is nothing to store for that."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the empty state back."""
-
-    def _finish(self, item: "list[tuple[Tensor, Target]] | DataError") -> tuple[Images, Targets]:
-        if isinstance(item, DataError):
-            raise item
-        images = [as_floats(image.to(self.device, non_blocking=True)) for image, _ in item]
-        return images, [_moved(one, self.device) for _, one in item]
+    def finish(self, batch: Batch, found: list[tuple[Tensor, Target]]) -> tuple[Images, Targets]:
+        del batch
+        images = [as_floats(image.to(self.device, non_blocking=True)) for image, _ in found]
+        return images, [_moved(one, self.device) for _, one in found]
 
 
 def as_floats(image: Tensor) -> Tensor:
@@ -83,20 +62,14 @@ def _moved(one: Target, device: torch.device) -> Target:
     }
 
 
-class _Reader(Dataset):
-    """Reads whole batches, perhaps in a process of its own."""
-
+class _Reader(Reader):
     def __init__(self, scenes: Scenes, augment: SceneAugment | None, seed: int) -> None:
         self.scenes = scenes
         self.augment = augment
         self.seed = seed
 
-    def __getitem__(self, batch: Batch) -> "list[tuple[Tensor, Target]] | DataError":
-        try:
-            return [self._read(batch.epoch, index) for index in batch.indices]
-        except DataError as error:
-            # Raised in a worker, it would arrive with the traceback as its message.
-            return error
+    def read(self, batch: Batch) -> list[tuple[Tensor, Target]]:
+        return [self._read(batch.epoch, index) for index in batch.indices]
 
     def _read(self, epoch: int, index: int) -> tuple[Tensor, Target]:
         image, one = self.scenes.read(index), self.scenes.objects[index]

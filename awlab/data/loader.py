@@ -1,7 +1,8 @@
 """Read, augment and normalise the batches of a split."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,42 +14,92 @@ from awlab.data.image_set import Images
 from awlab.data.randomness import fold
 from awlab.data.sampling import Batch, EvaluationBatches, TrainingBatches
 
-
-def read_ahead(
-    reader: Dataset,
-    batches: TrainingBatches | EvaluationBatches,
-    *,
-    workers: int,
-    device: torch.device,
-) -> Iterable[Any]:
-    """What the reader makes of each batch, in order; each iteration begins anew.
-
-    Args:
-        reader: Its item at a `Batch` is handed out.
-        batches: What is read.
-        workers: Processes that read; 0 reads in this one.
-        device: Where it is going to be.
-    """
-    if not workers:
-        return _InTurn(reader, batches)
-    return DataLoader(
-        reader,
-        sampler=batches,
-        batch_size=None,
-        collate_fn=_as_it_is,
-        num_workers=workers,
-        persistent_workers=True,
-        pin_memory=device.type == "cuda",
-        # Each iteration draws a number, by default from the generator that dropout uses.
-        generator=torch.Generator(),
-    )
+Item = TypeVar("Item")
+"""What is made of a batch."""
 
 
-class Loader(Iterable[tuple[Tensor, Tensor]]):
-    """Batches of one split: normalised float32 images (N, C, H, W) and int64 labels (N,).
+class Reader(Dataset, ABC):
+    """Reads whole batches, perhaps in a process of its own."""
+
+    @abstractmethod
+    def read(self, batch: Batch) -> Any:
+        """Read what belongs to a batch, on the CPU.
+
+        Raises:
+            DataError: When a file is damaged.
+        """
+
+    def __getitem__(self, batch: Batch) -> tuple[Batch, Any]:
+        try:
+            return batch, self.read(batch)
+        except DataError as error:
+            # Raised in a worker, it would arrive with the traceback as its message.
+            return batch, error
+
+
+class SplitLoader(Iterable[Item], Generic[Item], ABC):
+    """Batches of one split, read ahead; each iteration begins anew.
 
     Lightning takes any iterable with a length as a data loader. This one is not a
     `torch.utils.data.DataLoader`, so that nobody replaces its sampler.
+
+    Args:
+        reader: Reads what belongs to a batch.
+        batches: Which images form which batch.
+        device: Where batches are going to be.
+        workers: Processes that read; 0 reads in this one.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        batches: TrainingBatches | EvaluationBatches,
+        *,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.batches = batches
+        self.device = device
+        self._items: Iterable[tuple[Batch, Any]] = _InTurn(reader, batches)
+        if workers:
+            self._items = DataLoader(
+                reader,
+                sampler=batches,
+                batch_size=None,
+                collate_fn=_as_it_is,
+                num_workers=workers,
+                persistent_workers=True,
+                pin_memory=device.type == "cuda",
+                # Each iteration draws a number, by default from the generator that dropout uses.
+                generator=torch.Generator(),
+            )
+
+    @abstractmethod
+    def finish(self, batch: Batch, found: Any) -> Item:
+        """Make a batch of what was read, on the device."""
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._finish_or_raise, iter(self._items))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell Lightning that the order resumes: there is nothing to store for that."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the empty state back."""
+
+    def _finish_or_raise(self, item: tuple[Batch, Any]) -> Item:
+        batch, found = item
+        if isinstance(found, DataError):
+            raise found
+        return self.finish(batch, found)
+
+
+class Loader(SplitLoader[tuple[Tensor, Tensor]]):
+    """Batches of one split: normalised float32 images (N, C, H, W) and int64 labels (N,).
 
     Args:
         images: The split.
@@ -72,32 +123,14 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
         workers: int = 0,
     ) -> None:
         self.images = images.to(device)
-        self.batches = batches
         self.normalize = normalize
         self.augment = augment
         self.seed = seed
-        self.device = device
         reader = _Reader(self.images, None if augment is None else seed)
-        self._items = read_ahead(reader, batches, workers=workers, device=device)
+        super().__init__(reader, batches, device=device, workers=workers)
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return map(self._finish, iter(self._items))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tell Lightning that the order resumes: there is nothing to store for that."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the empty state back."""
-
-    def _finish(self, item: "tuple[Batch, Tensor | DataError]") -> tuple[Tensor, Tensor]:
-        batch, pixels = item
-        if isinstance(pixels, DataError):
-            raise pixels
-        pixels = pixels.to(self.device, non_blocking=True)
+    def finish(self, batch: Batch, found: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = found.to(self.device, non_blocking=True)
         indices = torch.tensor(batch.indices)
         if self.augment is not None:
             there = indices.to(self.device, non_blocking=True)
@@ -107,32 +140,26 @@ class Loader(Iterable[tuple[Tensor, Tensor]]):
         return self.normalize(pixels), labels.to(self.device, non_blocking=True)
 
 
-class _Reader(Dataset):
-    """Reads whole batches, perhaps in a process of its own."""
-
+class _Reader(Reader):
     def __init__(self, images: Images, seed: int | None) -> None:
         self.images = images
         self.seed = seed
 
-    def __getitem__(self, batch: Batch) -> tuple[Batch, Tensor | DataError]:
+    def read(self, batch: Batch) -> Tensor:
         keys = None
         if self.seed is not None and not self.images.in_memory:
             keys = fold(self.seed, batch.epoch, torch.tensor(batch.indices))
-        try:
-            return batch, self.images.read(batch.indices, keys)
-        except DataError as error:
-            # Raised in a worker, it would arrive with the traceback as its message.
-            return batch, error
+        return self.images.read(batch.indices, keys)
 
 
-class _InTurn(Iterable[Any]):
+class _InTurn(Iterable[tuple[Batch, Any]]):
     """Reads in this process."""
 
-    def __init__(self, reader: Dataset, batches: Iterable[Batch]) -> None:
+    def __init__(self, reader: Reader, batches: Iterable[Batch]) -> None:
         self.reader = reader
         self.batches = batches
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[tuple[Batch, Any]]:
         return map(self.reader.__getitem__, iter(self.batches))
 
 

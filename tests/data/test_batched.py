@@ -18,6 +18,10 @@ class Numbers(BatchedData):
     def train_size(self):
         return 20
 
+    @property
+    def test_size(self) -> int:
+        return 4
+
 
 def numbers(place=None, **options):
     data = Numbers(**{"batch_size": 4, "seed": 0, "workers": "auto", **options})
@@ -82,3 +86,13 @@ def test_a_batch_larger_than_the_training_split_is_refused():
 def test_files_get_the_cores_of_their_device(monkeypatch, workers, cores, devices, expected):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
     assert numbers(place(0, devices), workers=workers).worker_count() == expected
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+def test_a_test_image_that_does_not_exist(index):
+    data = numbers()
+    data.check_test_images(range(4))
+    with pytest.raises(
+        DataError, match=rf"^test image {index} does not exist; they are 0 \.\.\. 3$"
+    ):
+        data.check_test_images([0, index])
