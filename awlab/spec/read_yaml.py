@@ -33,6 +33,9 @@ _PLAIN_WORDS = {
     "found character that cannot start any token": "this character cannot begin a value",
     "could not find expected ':'": "a ':' is missing after the key",
 }
+_NESTED = f"is nested more than {MAX_DEPTH} levels deep"
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml says where it gives up before a level too many is told of."""
 
 
 def scalar(text: str) -> Scalar:
@@ -174,7 +177,7 @@ class _Reader:
             message = f"holds more than {MAX_NODES} values, those behind aliases counted each time"
             raise self._refusal(event, (), message)
         if len(path) + depth > MAX_DEPTH:
-            raise self._refusal(event, (), f"is nested more than {MAX_DEPTH} levels deep")
+            raise self._refusal(event, (), _NESTED)
 
     def _mark(self, at: Any) -> Mark:
         source_line = self.lines[at.line] if at.line < len(self.lines) else ""
@@ -192,6 +195,8 @@ class _Reader:
         at = error.problem_mark or error.context_mark
         said = error.problem or "this cannot be read"
         message = f"not valid YAML: {_PLAIN_WORDS.get(said, said)}"
+        if said == _TOO_DEEP:
+            message = _NESTED
         return Problem("", message, *(self._mark(at) if at else Mark(self.file)))
 
 

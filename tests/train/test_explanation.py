@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -41,6 +42,13 @@ def write(network, subjects, directory, layer=None):
     return write_explanations(network, subjects, NAMES, directory, layer=layer, title="tiny")
 
 
+def differ(picture, other):
+    """The most that a colour differs; one step is the rounding of other sizes of batches."""
+    colours, others = (np.asarray(each, dtype=int) for each in (picture, other))
+    assert colours.shape == others.shape
+    return abs(colours - others).max()
+
+
 def test_each_image_is_explained_for_what_is_predicted(network, subjects, tmp_path):
     found = write(network, subjects, tmp_path / "gradcam")
     probabilities = network(subjects.inputs).softmax(1)
@@ -50,7 +58,7 @@ def test_each_image_is_explained_for_what_is_predicted(network, subjects, tmp_pa
         assert one.confidence == pytest.approx(probabilities[k].max().item())
         cam = GradCAM(network, "1")(subjects.inputs[k : k + 1])[0]
         expected = overlay(subjects.pixels[k].numpy(), cam.numpy())
-        assert Image.open(one.overlay).tobytes() == expected.tobytes()
+        assert differ(Image.open(one.overlay), expected) <= 1
     assert [one.prediction == one.truth for one in found] == [True] * 4 + [False]
 
 
@@ -100,7 +108,7 @@ def test_the_number_of_images_at_once_changes_nothing(network, subjects, tmp_pat
     parts = write(network, subjects, tmp_path / "parts")
     assert [one.confidence for one in parts] == pytest.approx([one.confidence for one in whole])
     for one, other in zip(parts, whole, strict=True):
-        assert one.overlay.read_bytes() == other.overlay.read_bytes()
+        assert differ(Image.open(one.overlay), Image.open(other.overlay)) <= 1
 
 
 def test_what_the_sheet_says(network, subjects, tmp_path, monkeypatch):
