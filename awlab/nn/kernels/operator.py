@@ -1,7 +1,7 @@
 """The kernels as one operator of torch: for autograd, torch.compile, and counters of operations."""
 
 # Shape suffixes: N samples, O out channels, I in channels, C those of the gate's side, H W image,
-# h w kernel, g groups.
+# h w kernel, T taps.
 
 from typing import Any
 
@@ -35,16 +35,17 @@ def gated_conv2d(
         dilation: Of the kernel.
         groups: Of the channels.
     """
-    x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output = operands(
+    x_NIHW, weight_OIT, gate_NCT, geometry, gates_output = operands(
         x, weight, gate, stride, padding, dilation, groups
     )
-    size = geometry.output_size(image_size(x), kernel_size(weight))
+    kernel = kernel_size(weight)
     return gated_product(
         x_NIHW,
-        weight_hwgOI.transpose(3, 4),
-        gate_NhwC,
-        size,
+        weight_OIT,
+        gate_NCT,
+        geometry.output_size(image_size(x), kernel),
         geometry,
+        kernel,
         gates_result=gates_output,
         transposed=False,
     )
@@ -62,28 +63,27 @@ def gated_conv2d_backward(
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of input, weight and gate."""
-    x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output = operands(
+    x_NIHW, weight_OIT, gate_NCT, geometry, gates_output = operands(
         x, weight, gate, stride, padding, dilation, groups
     )
-    grad_NOHW = channels_last(grad)
-    # Both kernels want this layout.
-    weight_hwgOI, gate_NhwC = weight_hwgOI.contiguous(), gate_NhwC.contiguous()
+    grad_NOHW, kernel = channels_last(grad), kernel_size(weight)
     grad_NIHW = gated_product(
         grad_NOHW,
-        weight_hwgOI,
-        gate_NhwC,
+        weight_OIT,
+        gate_NCT,
         image_size(x),
         geometry,
+        kernel,
         gates_result=not gates_output,
         transposed=True,
     )
-    grad_hwgOI, grad_NhwC = weight_and_gate_gradients(
-        grad_NOHW, x_NIHW, weight_hwgOI, gate_NhwC, geometry, gates_output=gates_output
+    grad_OTI, grad_NTC = weight_and_gate_gradients(
+        grad_NOHW, x_NIHW, weight_OIT, gate_NCT, geometry, kernel, gates_output=gates_output
     )
     return (
         grad_NIHW,
-        grad_hwgOI.permute(2, 3, 4, 0, 1).flatten(0, 1).contiguous(),
-        grad_NhwC.permute(0, 3, 1, 2).reshape(gate.shape).contiguous(),
+        grad_OTI.unflatten(1, kernel).permute(0, 3, 1, 2),
+        grad_NTC.unflatten(1, kernel).permute(0, 3, 1, 2).unsqueeze(2 if gates_output else 1),
     )
 
 
@@ -106,10 +106,11 @@ def _(
 @gated_conv2d_backward.register_fake
 def _(grad: Tensor, x: Tensor, weight: Tensor, gate: Tensor, *_: Any) -> tuple[Tensor, ...]:
     del grad
+    side = 2 if gate.shape[2] == 1 else 1
     return (
         empty_image(x, x.shape[1], image_size(x)),
-        torch.empty_like(weight, memory_format=torch.contiguous_format),
-        torch.empty_like(gate, memory_format=torch.contiguous_format),
+        empty_channels_last(weight),
+        empty_channels_last(gate.squeeze(side)).unsqueeze(side),
     )
 
 
@@ -157,20 +158,21 @@ def operands(
     dilation: list[int],
     groups: int,
 ) -> tuple[Tensor, Tensor, Tensor, Geometry, bool]:
-    """Arrange the arguments of the operator for the kernels, and tell whether outputs are gated.
-
-    Weight and gate are views where they can be: a kernel makes of them what it reads.
-    """
+    """Arrange the arguments of the operator for the kernels, and tell whether outputs are gated."""
     gates_output = gate.shape[2] == 1
-    weight_hwgOI = weight.unflatten(0, (groups, -1)).permute(3, 4, 0, 1, 2)
-    gate_NhwC = gate.squeeze(2 if gates_output else 1).permute(0, 2, 3, 1)
     return (
         channels_last(x),
-        weight_hwgOI,
-        gate_NhwC.to(x.dtype),
+        channels_last(weight).flatten(2),
+        gate.squeeze(2 if gates_output else 1).flatten(2).to(x.dtype),
         geometry_of(stride, padding, dilation, groups),
         gates_output,
     )
+
+
+def empty_channels_last(like_NChw: Tensor) -> Tensor:
+    """Return an empty tensor whose last dim in memory is C, also where sizes are 1."""
+    samples, channels, height, width = like_NChw.shape
+    return like_NChw.new_empty(samples, height, width, channels).permute(0, 3, 1, 2)
 
 
 def channels_last(x_NCHW: Tensor) -> Tensor:

@@ -18,11 +18,14 @@ def interpret() -> Callable[..., None]:
     """Return what runs functions of a file of checks where kernels are interpreted."""
     pytest.importorskip("triton")
 
+    settings = {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    settings["PYTHONPATH"] = str(Path(__file__).parents[3])  # the benchmarks are there
+
     def run(*checks: str) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "interpreted", *checks],
             cwd=Path(__file__).parent,
-            env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+            env=os.environ | settings,
             capture_output=True,
             text=True,
             check=False,
@@ -41,7 +44,8 @@ def compile_for_gpu() -> Callable[..., None]:
 
     def compile_kernel(kernel: Any, pointers: dict[str, str], constants: dict[str, Any]) -> None:
         config, function = kernel.configs[0], kernel.fn
-        constants = constants | config.kwargs
+        known = constants | config.kwargs
+        constants = {name: known[name] for name in function.arg_names if name in known}
         signature = {
             name: pointers.get(name, "constexpr" if name in constants else "i32")
             for name in function.arg_names
@@ -61,4 +65,5 @@ def constants() -> dict[str, Any]:
 
     names = ("STRIDE_H", "STRIDE_W", "PADDING_H", "PADDING_W", "DILATION_H", "DILATION_W")
     sizes = {"KERNEL_H": 3, "KERNEL_W": 3, "GROUPS": 1, "GATE_CHANNELS": 72, "GATE_STEP": 0}
-    return dict.fromkeys(names, 1) | sizes | {"PRECISION": "tf32", "SUM": tl.float32}
+    images = {"ALIGNMENT": 1, "AT_LEAST": 32}
+    return dict.fromkeys(names, 1) | sizes | images | {"PRECISION": "tf32", "SUM": tl.float32}

@@ -21,6 +21,10 @@ CASES = [
     (1, 17, 33, (3, 4), (2, 2), Geometry(padding=(1, 1))),
     (2, 36, 34, (5, 3), (2, 2), Geometry((1, 3), (2, 1), (2, 1), groups=2)),
     (2, 4, 6, (7, 4), (1, 1), Geometry((3, 2))),
+    # A tile of 16 pixels is of one sample, of two, of many.
+    (3, 4, 5, (4, 4), (3, 3), Geometry(padding=(1, 1))),
+    (3, 4, 5, (5, 5), (3, 3), Geometry(padding=(1, 1))),
+    (40, 3, 2, (1, 1), (3, 3), Geometry(padding=(1, 1))),
     # Some taps see nothing but padding.
     (1, 2, 2, (2, 3), (3, 3), Geometry(padding=(4, 4), dilation=(4, 4))),
 ]
@@ -65,23 +69,25 @@ def product() -> None:
         y = by_definition(x, weight, gate, geometry)
         grad = torch.randn_like(y)
         (grad_x,) = torch.autograd.grad(y, x, grad)
-        *_, weight_hwgOI, gate_NhwC, _, on_output = arranged(x, weight, gate, geometry)
+        _, weight_OIT, gate_NCT, _, on_output = arranged(x, weight, gate, geometry)
         ours = gated_product(
             last(x),
-            weight_hwgOI.transpose(3, 4),
-            gate_NhwC,
+            weight_OIT,
+            gate_NCT,
             image_size(y),
             geometry,
+            case[4],
             gates_result=on_output,
             transposed=False,
         )
         torch.testing.assert_close(ours, y.detach())
         ours = gated_product(
             last(grad),
-            weight_hwgOI,
-            gate_NhwC,
+            weight_OIT,
+            gate_NCT,
             image_size(x),
             geometry,
+            case[4],
             gates_result=not on_output,
             transposed=True,
         )
@@ -96,12 +102,12 @@ def gradients() -> None:
         y = by_definition(x, weight, gate, geometry)
         grad = torch.randn_like(y)
         expected = torch.autograd.grad(y, (weight, gate), grad)
-        *_, weight_hwgOI, gate_NhwC, _, on_output = arranged(x, weight, gate, geometry)
+        _, weight_OIT, gate_NCT, _, on_output = arranged(x, weight, gate, geometry)
         of_weight, of_gate = weight_and_gate_gradients(
-            last(grad), last(x), weight_hwgOI, gate_NhwC, geometry, gates_output=on_output
+            last(grad), last(x), weight_OIT, gate_NCT, geometry, case[4], gates_output=on_output
         )
-        of_weight = of_weight.permute(2, 3, 4, 0, 1).flatten(0, 1)
-        of_gate = of_gate.permute(0, 3, 1, 2).reshape(gate.shape)
+        of_weight = of_weight.transpose(1, 2).reshape(weight.shape)
+        of_gate = of_gate.transpose(1, 2).reshape(gate.shape)
         torch.testing.assert_close((of_weight, of_gate), expected)
 
 
@@ -174,13 +180,17 @@ def tuning() -> None:
     assert tuning.INTERPRETED
     (config,) = tuning.configs({"BLOCK_P": 128}, {"BLOCK_P": 64}, warps=(4, 8))
     assert config.kwargs == {"BLOCK_P": 16}
-    candidates = [config, config]
-    assert tuning.first_if_deterministic(candidates) == candidates
-    torch.use_deterministic_algorithms(True)
-    assert tuning.first_if_deterministic(candidates) == [config]
-    torch.use_deterministic_algorithms(False)
+    assert tuning.choices([config, config], {"x": torch.empty(0)}) == [config, config]
     assert tuning.sum_dtype(torch.empty(0, dtype=torch.bfloat16)) == torch.float32
     assert tuning.sum_dtype(torch.empty(0, dtype=torch.float64)) == torch.float64
+
+
+def benchmarked() -> None:
+    """What is timed beside cuDNN gives what per-sample convolutions give."""
+    from benchmarks.kernels import Bench
+
+    torch.manual_seed(0)
+    Bench(18, 5, samples=4, dtype=torch.float16, device="cpu").check()
 
 
 def arranged(x: Tensor, weight: Tensor, gate: Tensor, geometry: Geometry) -> tuple:
