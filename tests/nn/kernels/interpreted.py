@@ -24,7 +24,7 @@ CASES = [
     # A tile of 16 pixels is of one sample, of two, of many.
     (3, 4, 5, (4, 4), (3, 3), Geometry(padding=(1, 1))),
     (3, 4, 5, (5, 5), (3, 3), Geometry(padding=(1, 1))),
-    (40, 3, 2, (1, 1), (3, 3), Geometry(padding=(1, 1))),
+    (40, 3, 2, (1, 1), (1, 2), Geometry(padding=(0, 1))),
     # Some taps see nothing but padding.
     (1, 2, 2, (2, 3), (3, 3), Geometry(padding=(4, 4), dilation=(4, 4))),
 ]
