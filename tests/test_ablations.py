@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "ablations").glob("*.yaml"))
 CELLS = {  # file: cells, seeds, baseline
     "aw_aa": (5, 8, "AA"),
-    "depths": (10, 9, "depth=50,conv=plain"),
+    "depths": (10, 8, "depth=50,conv=plain"),
     "expand_dims": (10, 9, "expand=c1,f2=residual"),
     "paper_table1": (17, 10, "ResNet50"),
     "paper_table2": (11, 9, "ResNet50"),
@@ -140,6 +140,24 @@ def test_studies_share_runs_with_table_2():
 def test_the_seeds_are_as_many_as_the_comparisons_need(name):
     facts = power(planned(name))
     assert facts.seeds == facts.seeds_needed
+
+
+@pytest.mark.parametrize(
+    ("name", "families"),
+    [
+        ("depths", ["depth=18,", "depth=34,", "depth=101,", "depth=152,"]),
+        ("paper_table1", ["ResNet101", "MobileNet"]),
+        ("paper_table2", ["AA"]),
+    ],
+)
+def test_rows_are_compared_within_their_family(name, families):
+    study = planned(name)
+    for cell in study.compared:
+        reference = study.references.get(cell.name, study.baseline)
+        assert [family in cell.name for family in families] == [
+            family in reference for family in families
+        ]
+    assert len(study.baselines) == len(families) + 1
 
 
 def test_table_3_costs_what_was_counted_by_hand():

@@ -71,7 +71,7 @@ class Power:
 
     Attributes:
         seeds: Of each cell.
-        comparisons: Distinct cells besides the baseline.
+        comparisons: Distinct cells besides the baselines.
         smallest_p: Smallest two-sided p-value that is possible.
         can_survive: Largest number of comparisons that leaves any verdict possible at 5 %.
         seeds_needed: Fewest seeds with which each comparison can get a verdict.
@@ -138,12 +138,15 @@ def power(plan: Plan, sd: float | None = None) -> Power:
 
 
 def measured_sd(plan: Plan) -> float | None:
-    """Sd of paired differences to the baseline, pooled over the cells; None below two pairs."""
+    """Sd of paired differences to the baselines, pooled over the cells; None below two pairs."""
     metric = plan.ablation.metric.name
     values = {run.id: metric_of(result, metric) for run, result in results(plan.runs)}
-    baseline = {run.seed: values.get(run.id) for run in plan[plan.baseline].runs}
+    by_seed = {
+        name: {run.seed: values.get(run.id) for run in plan[name].runs} for name in plan.baselines
+    }
     squares, freedom = 0.0, 0
     for cell in plan.compared:
+        baseline = by_seed[plan.references.get(cell.name, plan.baseline)]
         pairs = [(values.get(run.id), baseline[run.seed]) for run in cell.runs]
         differences = [a - b for a, b in pairs if a is not None and b is not None]
         if len(differences) > 1:

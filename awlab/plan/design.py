@@ -20,12 +20,15 @@ class Design:
     Attributes:
         cells: By name.
         baseline: Name of the cell that the others are compared with; never excluded.
+        references: Other baselines and the cells that are compared with them, each to its baseline;
+            none is excluded.
         excluded: Name to reason.
         paper: Name to the key under which the study gives the cell's published result.
     """
 
     cells: Mapping[str, Labels]
     baseline: str
+    references: Mapping[str, str]
     excluded: Mapping[str, str]
     paper: Mapping[str, str]
 
@@ -43,8 +46,9 @@ def design(ablation: Ablation, document: Document | None = None) -> Design:
         document: Where it is written, so that errors can say the place.
 
     Raises:
-        SpecError: When axes are nested, a cell or label is unknown, the baseline is not run, an
-            exclusion or an inclusion changes nothing, or there are too many runs.
+        SpecError: When axes are nested, a cell or label is unknown, a baseline is not run or is
+            compared with another one, an exclusion or an inclusion changes nothing, or there are
+            too many runs.
     """
     document = replace(document or Document({}), problems=[])
     _check_paths(ablation, document)
@@ -57,9 +61,10 @@ def design(ablation: Ablation, document: Document | None = None) -> Design:
     cells |= _included(ablation, baseline, cells, document)
     excluded = _excluded(ablation, list(cells.values()), document)
     _check_baseline(name_of(baseline), cells, excluded, document)
+    references = _references(ablation, name_of(baseline), cells, excluded, document)
     paper = _named(ablation, cells, document)
     _stop_at_problems(document)
-    return Design(cells, name_of(baseline), excluded, paper)
+    return Design(cells, name_of(baseline), references, excluded, paper)
 
 
 def _stop_at_problems(document: Document) -> None:
@@ -155,6 +160,34 @@ def _check_baseline(
         note(document, ("baseline",), f"{baseline} is not among the cells under 'include'")
     if baseline in excluded:
         note(document, ("baseline",), f"{baseline} is excluded: {excluded[baseline]}")
+
+
+def _references(
+    ablation: Ablation,
+    baseline: str,
+    cells: Mapping[str, Labels],
+    excluded: Mapping[str, str],
+    document: Document,
+) -> dict[str, str]:
+    references: dict[str, str] = {}
+    placed = {baseline}
+    for key, members in ablation.other_baselines.items():
+        at: Path = ("other_baselines", key)
+        names: list[str] = []
+        for path, written in [(at, key), *(((*at, i), name) for i, name in enumerate(members))]:
+            labels = labels_of(written, ablation.axes, document=document, path=path)
+            if labels is None:
+                continue
+            names.append(name_of(labels))
+            if names[-1] not in cells:
+                note(document, path, f"{names[-1]} is not a cell of the study")
+            elif names[-1] in excluded:
+                note(document, path, f"{names[-1]} is excluded: {excluded[names[-1]]}")
+            elif names[-1] in placed:
+                note(document, path, f"{names[-1]} is a baseline, or compared with one, already")
+            placed.add(names[-1])
+        references |= dict.fromkeys(names, names[0]) if names else {}
+    return references
 
 
 def _named(ablation: Ablation, cells: Mapping[str, Labels], document: Document) -> dict[str, str]:

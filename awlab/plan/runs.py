@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,13 @@ class Plan:
         ablation: With its base loaded.
         cells: In the order of the design, the excluded ones among them.
         baseline: Name of the cell that the others are compared with.
+        references: Other baselines and the cells that are compared with them, each to its baseline.
     """
 
     ablation: Ablation
     cells: tuple[Cell, ...]
     baseline: str
+    references: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __getitem__(self, name: str) -> Cell:
         return self._by_name[name]
@@ -105,10 +107,15 @@ class Plan:
         return tuple(run for cell in self.cells if cell.same_as is None for run in cell.runs)
 
     @property
+    def baselines(self) -> tuple[str, ...]:
+        """Names of the cells that others are compared with."""
+        return tuple(dict.fromkeys([self.baseline, *self.references.values()]))
+
+    @property
     def compared(self) -> tuple[Cell, ...]:
-        """The distinct cells that are run, without the baseline."""
-        baseline = self[self.baseline]
-        out = {baseline.name, baseline.same_as}
+        """The distinct cells that are run, without the baselines."""
+        baselines = [self[name] for name in self.baselines]
+        out = {name for cell in baselines for name in (cell.name, cell.same_as)}
         distinct = (cell for cell in self.cells if cell.excluded is None and cell.same_as is None)
         return tuple(cell for cell in distinct if cell.name not in out)
 
@@ -140,6 +147,7 @@ class Plan:
             "axes": {name: list(axis.labelled) for name, axis in self.ablation.axes.items()},
             "seeds": list(self.ablation.seed_values),
             "baseline": self.baseline,
+            "references": dict(self.references),
             "cells": [_cell_json(cell) for cell in self.cells],
         }
 
@@ -167,7 +175,7 @@ def plan(ablation: Ablation, document: Document | None = None) -> Plan:
             cells.append(Cell(name, labels, (), excluded=drawn.excluded[name], paper=paper))
         else:
             cells.append(maker.cell(name, labels, made[name], paper))
-    return Plan(ablation, tuple(cells), drawn.baseline)
+    return Plan(ablation, tuple(cells), drawn.baseline, drawn.references)
 
 
 def _check_metric(name: str, task: Task) -> None:

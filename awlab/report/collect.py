@@ -42,9 +42,10 @@ def collect(plan: Plan) -> Results:
                 name: {seed: _value(found, metric.name) for seed, found in of_cell}
                 for name, of_cell in outcomes.items()
             },
-            baseline=plan.baseline,
+            baseline=stand_ins[plan.baseline],
             seeds=plan.ablation.seed_values,
             direction=metric.direction,
+            references=_references(plan, stand_ins),
         ),
         labels={name: plan[name].labels for name in stand_ins},
         facts=_facts(plan, stand_ins, outcomes),
@@ -75,14 +76,18 @@ def _unfinished(run: Run) -> str:
 def _stand_ins(plan: Plan) -> dict[str, str]:
     """Each cell that is not excluded, to the one that is shown with its runs.
 
-    Of the cells that share runs, that is the baseline if it is among them, else the first.
+    Of the cells that share runs, that is a baseline if one is among them, else the first.
     """
-    baseline = plan[plan.baseline]
-    first_of_baseline = baseline.same_as or baseline.name
     first = {cell.name: cell.same_as or cell.name for cell in plan.cells if cell.excluded is None}
+    of_first = {first[name]: name for name in reversed(plan.baselines)}
+    return {name: of_first.get(other, other) for name, other in first.items()}
+
+
+def _references(plan: Plan, stand_ins: Mapping[str, str]) -> dict[str, str]:
     return {
-        name: baseline.name if other == first_of_baseline else other
-        for name, other in first.items()
+        stand_ins[name]: stand_ins[baseline]
+        for name, baseline in plan.references.items()
+        if stand_ins[name] == name or name == baseline
     }
 
 

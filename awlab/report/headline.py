@@ -31,7 +31,7 @@ def headline(results: Results) -> Headline:
     """Say what a study shows, without any word that its verdicts do not carry."""
     verdicts: dict[str, list[str]] = {str(word): [] for word in Verdict} | {"not tested": []}
     for cell in results.comparison.cells:
-        if cell.name != results.comparison.baseline:
+        if not results.is_baseline(cell.name):
             word = str(cell.difference.verdict) if cell.difference else "not tested"
             verdicts[word].append(wording.short(cell.name, results))
     said = {word: names for word, names in verdicts.items() if names}
@@ -48,46 +48,52 @@ def metric_in_words(metric: str) -> str:
 
 def _lead(results: Results) -> str:
     comparison = results.comparison
-    cells, baseline = comparison.cells, comparison[comparison.baseline]
+    cells = comparison.cells
+    baselines = [comparison[name] for name in comparison.baselines]
     if not any(cell.by_seed for cell in cells):
         return "No run of this study is finished yet."
     if len(cells) == 1:
-        mean = wording.with_interval(baseline.sample, results)
+        mean = wording.with_interval(cells[0].sample, results)
         unit = " %" if results.is_percent else ""
         return (
             f"A single cell has nothing to be compared with: its {metric_in_words(results.metric)} "
             f"is {mean}{unit}."
         )
-    if baseline.missing:
-        name = wording.baseline(results).removeprefix("the baseline")
-        reasons = wording.missing(baseline)
-        who = f"the baseline {name}".rstrip()
-        return f"Nothing can be compared yet: {who} lacks runs ({reasons})."
+    if all(baseline.missing for baseline in baselines):
+        lacking = (
+            f"{_baseline(cell, results)} lacks runs ({wording.missing(cell)})" for cell in baselines
+        )
+        return f"Nothing can be compared yet: {'; '.join(lacking)}."
     return _of_verdicts(results)
+
+
+def _baseline(cell: CellSummary, results: Results) -> str:
+    name = wording.short(cell.name, results)
+    return f"the baseline {name}" if len(name) <= wording.LONGEST_NAME else "the baseline"
 
 
 def _of_verdicts(results: Results) -> str:
     by_verdict = _by_verdict(results)
-    baseline = wording.baseline(results)
     for word in (Verdict.BETTER, Verdict.WORSE):
         if by_verdict[word]:
-            return _shown(results, by_verdict[word], word, baseline)
-    if by_verdict[Verdict.TOO_FEW_SEEDS]:
+            return _shown(results, by_verdict[word], word)
+    if few := by_verdict[Verdict.TOO_FEW_SEEDS]:
         seeds = len(results.comparison.seeds)
         return (
             f"{seeds} seed{' is' if seeds == 1 else 's are'} too few to say whether any variant "
-            f"differs from {baseline}."
+            f"differs from {wording.baseline(results, few)}."
         )
-    if by_verdict[Verdict.NO_DIFFERENCE_SHOWN]:
-        return f"No difference to {baseline} is shown."
-    return f"No variant can be compared with {baseline} yet: all lack runs."
+    if unclear := by_verdict[Verdict.NO_DIFFERENCE_SHOWN]:
+        return f"No difference to {wording.baseline(results, unclear)} is shown."
+    return f"No variant can be compared with {wording.baseline(results)} yet: all lack runs."
 
 
-def _shown(results: Results, cells: Sequence[CellSummary], word: Verdict, baseline: str) -> str:
+def _shown(results: Results, cells: Sequence[CellSummary], word: Verdict) -> str:
     names = [wording.short(cell.name, results) for cell in cells]
     if len(names) > MOST_NAMED or max(map(len, names)) > wording.LONGEST_NAME:
         names = [f"{len(names)} of {results.comparison.family} variants"]
     who = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    baseline = wording.baseline(results, cells)
     if len(cells) == 1:
         return f"{who} is {word} than {baseline}: it {_changes(results, cells[0])}."
     return f"{who} are {word} than {baseline}."

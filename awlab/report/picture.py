@@ -58,7 +58,7 @@ def picture(
     for seed in seeds:
         table.add_column(seed, no_wrap=fits, overflow="fold")
     for cell in shown:
-        style = "bold" if cell.name == plan.baseline else ""
+        style = "bold" if cell.name in plan.baselines else ""
         table.add_row(Text(names[cell.name], style=style), *rows[cell.name])
     return Group(table, *_rest(cells, shown, progress))
 

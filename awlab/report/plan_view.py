@@ -41,8 +41,8 @@ def _cells(plan: Plan, costs: Mapping[str, tuple[int, float]] | None, console: C
         table.add_column("GMACs", justify="right", no_wrap=True)
     table.add_column("runs, by seed", overflow="fold")
     for cell in plan.cells:
-        name = Text(cell.name, style="bold" if cell.name == plan.baseline else "")
-        name.append(" (baseline)" if cell.name == plan.baseline else "")
+        name = Text(cell.name, style="bold" if cell.name in plan.baselines else "")
+        name.append(" (baseline)" if cell.name in plan.baselines else "")
         table.add_row(name, *_cost(cell, costs), _runs(cell, console))
     return table
 

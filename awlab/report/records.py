@@ -33,8 +33,8 @@ def records(results: Results) -> list[dict[str, Any]]:
     """One mapping per cell, all with the same keys; None is unknown or not tested.
 
     `n`, `mean`, `sd`, `low`, `high` and `by_seed` are those of the cell and, under `difference`,
-    those of its differences to the baseline. A cell for which another one is run (`same_as`) has
-    no numbers of its own.
+    those of its differences to its `baseline`, which is None of a baseline itself. A cell for which
+    another one is run (`same_as`) has no numbers of its own.
     """
     return [_record(results, cell) for cell in results.cells]
 
@@ -45,6 +45,7 @@ def _record(results: Results, cell: CellSummary) -> dict[str, Any]:
         "cell": cell.name,
         "labels": dict(results.labels_of(cell.name)),
         "same_as": results.same_as.get(cell.name),
+        "baseline": _baseline(cell, results),
         **_sample(cell.sample, cell.by_seed, seeds),
         "missing": {str(seed): reason for seed, reason in cell.missing.items()},
         "verdict": None if cell.difference is None else str(cell.difference.verdict),
@@ -52,6 +53,12 @@ def _record(results: Results, cell: CellSummary) -> dict[str, Any]:
         **asdict(results.facts_of(cell.name)),
         "published_difference": results.published_difference(cell.name),
     }
+
+
+def _baseline(cell: CellSummary, results: Results) -> str | None:
+    if cell.name in results.same_as or results.is_baseline(cell.name):
+        return None
+    return results.comparison.reference_of(cell.name)
 
 
 def _sample(sample: Sample, by_seed: Mapping[int, float], seeds: Iterable[int]) -> dict[str, Any]:

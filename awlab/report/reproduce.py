@@ -80,7 +80,7 @@ class Reproduced:
         cell: Name.
         source: Where it is printed.
         runs: Finished and declared ones.
-        difference: To the baseline; None for the baseline, and where either is not printed.
+        difference: To its baseline; None for a baseline, and where either is not printed.
         error: The metric itself; None where it is not printed.
         costs: Parameters and multiply-accumulates.
     """
@@ -141,18 +141,18 @@ def _rows(
     plan: Plan, results: Results, costs: Mapping[str, Sequence[Cost]], tolerance: float
 ) -> Iterator[Reproduced]:
     comparison = results.comparison
-    baseline = comparison[comparison.baseline]
     for cell in plan.cells:
         if cell.paper is None or cell.excluded is not None:
             continue
         ours = comparison[results.same_as.get(cell.name, cell.name)]
         printed = results.facts_of(cell.name).published
         change = results.published_difference(cell.name)
+        reference = comparison[comparison.reference_of(ours.name)]
         yield Reproduced(
             cell=cell.name,
             source=cell.paper.source,
             runs=(ours.sample.n, len(comparison.seeds)),
-            difference=None if change is None else _difference(ours, baseline, change, tolerance),
+            difference=None if change is None else _difference(ours, reference, change, tolerance),
             error=None if printed is None else _error(ours.sample, printed, tolerance),
             costs=costs.get(cell.name, ()),
         )

@@ -93,10 +93,14 @@ class Results:
         """What is known of a cell."""
         return self.facts.get(name, CellFacts())
 
+    def is_baseline(self, name: str) -> bool:
+        """Whether other cells are compared with this one."""
+        return name in self.comparison.baselines
+
     def published_difference(self, name: str) -> float | None:
-        """The printed value of a cell minus that of the baseline."""
-        value = self.facts_of(name).published
-        base = self.facts_of(self.comparison.baseline).published
-        if name == self.comparison.baseline or value is None or base is None:
+        """The printed value of a cell minus that of its baseline."""
+        reference = self.comparison.reference_of(self.same_as.get(name, name))
+        value, base = self.facts_of(name).published, self.facts_of(reference).published
+        if name == reference or value is None or base is None:
             return None
         return value - base

@@ -1,6 +1,6 @@
 """How results are said to a reader: numbers, verdicts, notes, warnings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from awlab.report.results import Results
 from awlab.statistics import CellSummary, Difference, Sample, Verdict
@@ -28,10 +28,14 @@ def short(name: str, results: Results) -> str:
     return f" {DOT} ".join(results.varied_labels(name).values())
 
 
-def baseline(results: Results) -> str:
-    """The baseline in a sentence, by its name where that is short."""
-    name = short(results.comparison.baseline, results)
-    return name if len(name) <= LONGEST_NAME else "the baseline"
+def baseline(results: Results, cells: Iterable[CellSummary] | None = None) -> str:
+    """The baseline of cells in a sentence, by its name where there is one and that is short."""
+    names = {
+        results.comparison.reference_of(cell.name)
+        for cell in (results.comparison.cells if cells is None else cells)
+    }
+    name = short(min(names), results)
+    return name if len(names) == 1 and len(name) <= LONGEST_NAME else "the baseline"
 
 
 def number(value: float, results: Results, *, signed: bool = False) -> str:
@@ -68,7 +72,7 @@ def verdict(cell: CellSummary, results: Results) -> str:
     """What may be said of a cell, or why it is not tested."""
     if cell.name in results.same_as:
         return f"same network as {labels(results.varied_labels(results.same_as[cell.name]))}"
-    if cell.name == results.comparison.baseline:
+    if results.is_baseline(cell.name):
         return f"baseline ({missing(cell)})" if cell.missing else "baseline"
     if cell.missing:
         return f"not tested: {missing(cell)}"
@@ -88,7 +92,6 @@ def missing(cell: CellSummary) -> str:
 def notes(results: Results) -> Iterator[str]:
     """How the numbers of a table were found."""
     comparison = results.comparison
-    reference = labels(results.varied_labels(comparison.baseline))
     yield (
         f"{PLUS_MINUS}: half the width of the {100 * comparison.confidence:g} % t interval of the "
         "mean over seeds, of each number alone."
@@ -96,7 +99,7 @@ def notes(results: Results) -> Iterator[str]:
     if not comparison.family:
         return
     yield (
-        f"Differences are to the baseline {reference}, paired by seed. p: exact "
+        f"Differences are to the baseline {_references(results)}, paired by seed. p: exact "
         "two-sided sign-flip test, adjusted by Holm's method for "
         f"{_count(comparison.family, 'comparison')}; the verdicts of a study have a family-wise "
         f"error of at most {100 * comparison.alpha:g} %."
@@ -113,6 +116,16 @@ def notes(results: Results) -> Iterator[str]:
         yield "Bold: shown to be better than the baseline."
 
 
+def _references(results: Results) -> str:
+    """The baseline, and the others with the cells that are compared with them."""
+    said = [labels(results.varied_labels(results.comparison.baseline))]
+    for other in results.comparison.baselines[1:]:
+        cells = (name for name, of in results.comparison.references.items() if of == other != name)
+        listed = "; ".join(labels(results.varied_labels(name)) for name in cells)
+        said.append(f"to {labels(results.varied_labels(other))} ({listed})")
+    return ", ".join(said)
+
+
 def warnings(results: Results) -> Iterator[str]:
     """What a reader must know before believing a table."""
     comparison, split = results.comparison, results.metric.partition("/")[0]
@@ -123,10 +136,10 @@ def warnings(results: Results) -> Iterator[str]:
         )
     incomplete = sum(bool(cell.missing) for cell in comparison.cells)
     if incomplete:
-        untested = sum(cell.difference is None for cell in comparison.cells) - 1
+        tested = sum(cell.difference is not None for cell in comparison.cells)
         yield (
             f"Cells that lack runs: {incomplete} of {len(comparison.cells)}. "
-            f"Comparisons not tested: {untested} of {comparison.family}."
+            f"Comparisons not tested: {comparison.family - tested} of {comparison.family}."
         )
     seeds, family = len(comparison.seeds), comparison.family
     if family > comparisons_that_can_survive(seeds, alpha=comparison.alpha):

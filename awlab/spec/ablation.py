@@ -262,7 +262,12 @@ class Ablation(Spec):
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     """Cells that are not run."""
     baseline: CellName
-    """The cell that all others are compared with."""
+    """The cell that the others are compared with."""
+    other_baselines: dict[
+        str, Annotated[tuple[CellName, ...], Field(strict=False, min_length=1)]
+    ] = Field(default_factory=dict[str, tuple[CellName, ...]])
+    """Where a study has several families: another cell, to those that are compared with it instead.
+    A cell is the label of the only axis, or `axis=label,axis=label`."""
     seeds: int | Annotated[tuple[Seed, ...], Field(strict=False)] = 5
     """How many, counted from 0, or which. All cells share them, so that they are paired."""
     metric: Metric = Metric()

@@ -1,4 +1,4 @@
-"""Paired comparison of the cells of an ablation with its baseline.
+"""Paired comparison of the cells of an ablation with their baselines.
 
 **Pairs.** Runs that share a seed share the order of the data, the augmentation and the initial
 values of the layers that both networks have, so they are compared seed by seed.
@@ -19,8 +19,8 @@ nothing.
 the result, is not tested, and counts in Holm's family as a comparison that showed nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Literal, get_args
@@ -74,7 +74,7 @@ class CellSummary:
         by_seed: The finite values.
         missing: The declared seeds that have none, each with the reason.
         sample: The finite values, summed up, also where some are missing.
-        difference: To the baseline; None for the baseline itself, and where this cell or the
+        difference: To its baseline; None for a baseline itself, and where this cell or its
             baseline lacks a seed.
     """
 
@@ -87,7 +87,11 @@ class CellSummary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every cell of a study, in the order of the study; `baseline` is one of them."""
+    """Every cell of a study, in the order of the study; `baseline` is one of them.
+
+    `references` has other baselines, and the cells that are compared with them, each with its
+    baseline.
+    """
 
     cells: tuple[CellSummary, ...]
     baseline: str
@@ -95,6 +99,16 @@ class Comparison:
     direction: Direction
     confidence: float
     alpha: float
+    references: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The cells that others are compared with."""
+        return tuple(dict.fromkeys([self.baseline, *self.references.values()]))
+
+    def reference_of(self, name: str) -> str:
+        """The baseline that a cell is compared with; a baseline's is itself."""
+        return self.references.get(name, self.baseline)
 
     def __getitem__(self, name: str) -> CellSummary:
         return next(cell for cell in self.cells if cell.name == name)
@@ -102,7 +116,7 @@ class Comparison:
     @property
     def family(self) -> int:
         """Number of declared comparisons, tested or not."""
-        return len(self.cells) - 1
+        return len(self.cells) - len(self.baselines)
 
 
 def compare(
@@ -113,8 +127,9 @@ def compare(
     direction: Direction,
     confidence: float = CONFIDENCE,
     alpha: float = ALPHA,
+    references: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Compare every cell with the baseline.
+    """Compare every cell with its baseline.
 
     Args:
         runs: The metric by cell and seed, or the reason why there is none. No entry and None mean
@@ -125,19 +140,24 @@ def compare(
         confidence: Of every interval.
         alpha: Largest probability that a study without any true difference gets a verdict "better"
             or "worse".
+        references: Other baselines and the cells that are compared with them, each with its
+            baseline. All comparisons of a study are one family.
 
     Raises:
-        ValueError: When `baseline` is no cell, `seeds` is empty or names a seed twice, a cell has a
-            seed that is not declared, `direction` is another word, or `confidence` or `alpha` is
-            not between 0 and 1.
+        ValueError: When a baseline is no cell or is compared itself, `seeds` is empty or names a
+            seed twice, a cell has a seed that is not declared, `direction` is another word, or
+            `confidence` or `alpha` is not between 0 and 1.
     """
+    references = references or {}
     _check(runs, baseline, seeds, direction, confidence=confidence, alpha=alpha)
+    _check_references(runs, baseline, references)
     cells = {name: _summary(name, runs[name], seeds, confidence) for name in runs}
-    others = [name for name in cells if name != baseline]
+    base = {name: cells[references.get(name, baseline)] for name in cells}
+    others = [name for name in cells if base[name].name != name]
     paired = {
-        name: pair(cells[name].by_seed, cells[baseline].by_seed, confidence=confidence)
+        name: pair(cells[name].by_seed, base[name].by_seed, confidence=confidence)
         for name in others
-        if not cells[name].missing and not cells[baseline].missing
+        if not cells[name].missing and not base[name].missing
     }
     p_values = [paired[name].sign_flip_p if name in paired else 1.0 for name in others]
     holm_p = dict(zip(others, holm(p_values), strict=True))
@@ -149,7 +169,7 @@ def compare(
             could_see=smallest_difference(
                 found.sample.sd or 0.0, len(seeds), len(others), alpha=alpha
             ),
-            correlation=_correlation(cells[name].by_seed, cells[baseline].by_seed),
+            correlation=_correlation(cells[name].by_seed, base[name].by_seed),
         )
         cells[name] = replace(cells[name], difference=difference)
     return Comparison(
@@ -159,7 +179,16 @@ def compare(
         direction=direction,
         confidence=confidence,
         alpha=alpha,
+        references=references,
     )
+
+
+def _check_references(cells: Collection[str], baseline: str, references: Mapping[str, str]) -> None:
+    if unknown := {*references, *references.values()} - set(cells):
+        raise ValueError(f"references name {sorted(unknown)}; expected some of {list(cells)}")
+    baselines = dict.fromkeys([baseline, *references.values()])
+    if compared := [name for name in baselines if references.get(name, baseline) != name]:
+        raise ValueError(f"baselines {compared} must have themselves as reference")
 
 
 def _check(

@@ -115,6 +115,20 @@ def test_the_sd_is_pooled_over_finished_pairs(study):
     assert facts.sd == pytest.approx(math.sqrt((1 / 3 * 2 + 2) / 3))
 
 
+def test_the_sd_is_that_of_differences_within_families(study):
+    changes = {"seeds": 3, "other_baselines": {"f2=product,r=16": ["f2=product,r=8"]}}
+    planned = plan(study(**changes))
+    errors = {
+        "f2=residual,r=16": [20, 40, 70],
+        "f2=product,r=16": [20, 21, 22],
+        "f2=product,r=8": [21, 21, 22],
+    }
+    for cell, values in errors.items():
+        for run, error in zip(planned[cell].runs, values, strict=True):
+            finish(run, error=error)
+    assert power(plan(study(**changes))).sd == pytest.approx(math.sqrt(1 / 3))
+
+
 def test_the_metric_may_be_of_the_validation(study):
     ablation = study(metric={"name": "val/top1_error"})
     for run in plan(ablation).runs:

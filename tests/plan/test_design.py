@@ -121,6 +121,36 @@ def test_published_results_are_found_in_any_spelling(study):
             {"exclude": [{"when": {"r": 16}, "reason": "dull"}]},
             "baseline: f2=residual,r=16 is excluded: dull",
         ),
+        (
+            {"other_baselines": {"f2=residual,r=8": ["f2=product,r=9"]}},
+            "other_baselines.f2=residual,r=8.0.r: axis r has no value '9'",
+        ),
+        (
+            {"other_baselines": {"r=8": ["f2=product,r=8"]}},
+            "other_baselines.r=8: 'r=8' names no value of f2",
+        ),
+        (
+            {
+                "design": "one_factor_at_a_time",
+                "other_baselines": {"f2=product,r=16": ["f2=product,r=8"]},
+            },
+            "other_baselines.f2=product,r=16.0: f2=product,r=8 is not a cell of the study",
+        ),
+        (
+            {
+                "exclude": [{"when": {"r": 8}, "reason": "dull"}],
+                "other_baselines": {"f2=residual,r=8": ["f2=product,r=32"]},
+            },
+            "other_baselines.f2=residual,r=8: f2=residual,r=8 is excluded: dull",
+        ),
+        (
+            {"other_baselines": {"f2=product,r=8": ["f2=residual,r=16"]}},
+            "0: f2=residual,r=16 is a baseline, or compared with one, already",
+        ),
+        (
+            {"other_baselines": {"f2=product,r=8": ["r=32,f2=product", "f2=product,r=32"]}},
+            "1: f2=product,r=32 is a baseline, or compared with one, already",
+        ),
         ({"design": "list"}, "design: list runs the cells under 'include', and there are none"),
         (
             {"design": "leave_one_out"},
@@ -169,6 +199,17 @@ def test_what_is_wrong_is_said(study, changes, message):
     with pytest.raises(SpecError) as caught:
         design(study(**changes))
     assert message in str(caught.value)
+
+
+def test_a_family_has_a_baseline_of_its_own(study):
+    drawn = design(
+        study(other_baselines={"r=8,f2=product": [{"r": 8, "f2": "residual"}, "f2=product,r=32"]})
+    )
+    assert drawn.references == {
+        "f2=product,r=8": "f2=product,r=8",
+        "f2=residual,r=8": "f2=product,r=8",
+        "f2=product,r=32": "f2=product,r=8",
+    }
 
 
 def test_all_that_is_wrong_is_said_at_once(study):

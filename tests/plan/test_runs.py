@@ -104,6 +104,20 @@ def test_a_baseline_that_another_cell_repeats_is_compared_with_neither(study):
     assert [cell.name for cell in planned.compared] == ["c"]
 
 
+def test_baselines_are_compared_with_nothing(study):
+    planned = plan(study(other_baselines={"f2=product,r=16": ["f2=product,r=8"]}))
+    assert planned.baselines == ("f2=residual,r=16", "f2=product,r=16")
+    assert [cell.name for cell in planned.compared] == [
+        "f2=residual,r=8",
+        "f2=residual,r=32",
+        "f2=product,r=8",
+        "f2=product,r=32",
+    ]
+    assert planned.to_json()["references"] == dict.fromkeys(
+        ["f2=product,r=16", "f2=product,r=8"], "f2=product,r=16"
+    )
+
+
 def test_excluded_cells_are_shown_and_not_run(study):
     planned = plan(study(exclude=[{"when": {"r": 8}, "reason": "too small"}]))
     assert planned["f2=product,r=8"].excluded == "too small"

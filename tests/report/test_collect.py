@@ -209,6 +209,39 @@ def test_of_cells_that_share_runs_the_baseline_is_shown(
     assert results.facts_of("b").parameters == 1000
 
 
+def test_families_are_compared_with_their_own_baselines(
+    make_plan: MakePlan, finish: Finish
+) -> None:
+    reduction = {"path": "model.conv.reduction", "values": [4, 8]}
+    changes: dict[str, Any] = {
+        "axes": {"f2": TWINS, "r": reduction},
+        "baseline": "f2=b,r=4",
+        "other_baselines": {"f2=b,r=8": ["f2=a,r=8", "f2=c,r=8"]},
+        "paper": {
+            name: {"source": "Table 9", "top1_error": error}
+            for name, error in {"f2=b,r=4": 1.0, "f2=b,r=8": 3.0, "f2=c,r=8": 10.0}.items()
+        },
+    }
+    for one in make_plan(**changes).runs:
+        finish(one, 10.0)
+    results = collect(make_plan(**changes))
+    assert results.same_as == {"f2=a,r=4": "f2=b,r=4", "f2=a,r=8": "f2=b,r=8"}
+    assert results.comparison.baselines == ("f2=b,r=4", "f2=b,r=8")
+    assert results.comparison.family == 2
+    assert results.comparison.reference_of("f2=c,r=8") == "f2=b,r=8"
+    assert results.comparison.reference_of("f2=c,r=4") == "f2=b,r=4"
+    assert results.published_difference("f2=c,r=8") == 7.0
+    assert results.published_difference("f2=b,r=8") is None
+
+
+def test_a_baseline_whose_family_shares_its_runs_is_still_compared_with_nothing(
+    make_plan: MakePlan,
+) -> None:
+    axes = {"f2": TWINS}
+    plan = make_plan(axes=axes, baseline="c", other_baselines={"a": ["b"]})
+    assert collect(plan).comparison.baselines == ("c", "a")
+
+
 def test_excluded_cells_are_left_to_the_plan(make_plan: MakePlan) -> None:
     exclude = [{"when": {"f2": "product"}, "reason": "why"}]
     assert [cell.name for cell in collect(make_plan(exclude=exclude)).cells] == ["residual"]

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -157,3 +158,47 @@ def test_cells_of_several_axes_are_named_by_their_labels(results: Results) -> No
 )
 def test_metrics_in_words(metric: str, words: str) -> None:
     assert metric_in_words(metric) == words
+
+
+def families(**shifts: Sequence[float | str]) -> Results:
+    """Cells that differ from `plain`; those whose names begin with x belong to the baseline `x`."""
+    results = study(x=[1.0] * 8, **shifts)
+    runs = {cell.name: {**cell.by_seed, **cell.missing} for cell in results.comparison.cells}
+    own = {name: "x" for name in runs if name.startswith("x")}
+    comparison = compare(runs, baseline="plain", seeds=range(8), direction="min", references=own)
+    return replace(results, comparison=comparison)
+
+
+@pytest.mark.parametrize(
+    ("results", "lead"),
+    [
+        (
+            families(a=UNCLEAR, x1=[0.5, 0.4] * 4),
+            (
+                "x1 is better than x: it lowers the top-1 error on the test set by 0.55 pp "
+                "(95 % interval 0.51 to 0.59)."
+            ),
+        ),
+        (families(a=BETTER, x1=UNCLEAR), "a and x1 are better than the baseline."),
+        (families(a=UNCLEAR, x1=[1.1, 0.8] * 4), "No difference to the baseline is shown."),
+        (families(a=UNCLEAR, x1=["failed"] * 8), "No difference to plain is shown."),
+    ],
+)
+def test_each_family_has_its_baseline(results: Results, lead: str) -> None:
+    found = headline(results)
+    assert found.lead == lead
+    assert "x" not in [name for names in found.verdicts.values() for name in names]
+
+
+def test_all_baselines_lack_runs() -> None:
+    comparison = compare(
+        {"a": {}, "b": {0: 1.0}, "c": {0: math.nan}, "d": {0: 1.0}},
+        baseline="a",
+        seeds=[0],
+        direction="min",
+        references={"c": "c", "d": "c"},
+    )
+    assert headline(Results("study", "val/loss", comparison)).lead == (
+        "Nothing can be compared yet: the baseline a lacks runs (seed 0 not finished); the "
+        "baseline c lacks runs (seed 0 diverged)."
+    )

@@ -107,6 +107,27 @@ def test_the_baseline_has_no_difference_to_itself(rows: Rows) -> None:
     assert row.error.agreement is Agreement.MATCHES
 
 
+def test_differences_are_those_within_families(make_plan: MakePlan, finish: Finish) -> None:
+    axes = {"r": {"path": "model.conv.reduction", "values": {"a": 2, "b": 4, "x": 8, "y": 16}}}
+    errors = {"a": 20.0, "b": 18.0, "x": 60.0, "y": 57.0}
+    changes: dict[str, Any] = {
+        "axes": axes,
+        "baseline": "a",
+        "other_baselines": {"x": ["y"]},
+        "paper": {
+            name: {"source": "Table 9", "top1_error": error} for name, error in errors.items()
+        },
+    }
+    for run in make_plan(**changes).runs:
+        finish(run, errors[run.cell])
+    plan = make_plan(**changes)
+    rows = reproduce(plan, collect(plan), {})
+    found = {
+        row.cell: row.difference and (row.difference.printed, row.difference.ours) for row in rows
+    }
+    assert found == {"a": None, "b": (-2.0, -2.0), "x": None, "y": (-3.0, -3.0)}
+
+
 def test_what_is_not_printed_is_not_compared(rows: Rows) -> None:
     row = rows(around(18.0, TIGHT), None)["product"]
     assert (row.error, row.difference) == (None, None)

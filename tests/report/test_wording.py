@@ -127,3 +127,14 @@ def test_warning_of_too_few_seeds() -> None:
     assert list(wording.warnings(found)) == [
         "With 5 seeds no p below 0.0625 is possible; 4 comparisons need 8 seeds for any verdict."
     ]
+
+
+def test_families_are_listed_with_their_baselines() -> None:
+    runs = {name: dict(enumerate([1.0, 2.0])) for name in ["a", "b", "x", "y", "z"]}
+    references = dict.fromkeys(["x", "y", "z"], "x")
+    comparison = compare(runs, baseline="a", seeds=range(2), direction="min", references=references)
+    results = Results("study", "test/loss", comparison)
+    assert verdicts(results)[::2] == ["baseline", "baseline", "too few seeds to say"]
+    _, test = wording.notes(results)
+    assert "Differences are to the baseline a, to x (y; z), paired by seed." in test
+    assert "Holm's method for 3 comparisons" in test

@@ -212,3 +212,39 @@ def test_false_verdicts_in_studies_without_a_difference() -> None:
         )
     # not above .05, and not far below what four comparisons at 2 / 256 allow: .03
     assert 0.015 < wrong / len(studies) <= 0.05
+
+
+def test_a_family_is_compared_with_its_own_baseline() -> None:
+    other = {seed: value + 40 for seed, value in BASE.items()}
+    lower = {seed: value + 40 for seed, value in LOWER.items()}
+    found = comparison(
+        {**STUDY, "other": other, "low": lower}, references={"other": "other", "low": "other"}
+    )
+    assert found.baselines == ("base", "other")
+    assert found["other"].difference is None
+    assert difference(found, "low").paired.sample.mean == pytest.approx(-0.535)
+    assert difference(found, "low").verdict is Verdict.BETTER
+    assert found.family == 4
+    assert difference(found, "low").holm_p == 4 * 2 / 256, "all comparisons are one family"
+    names = ["base", "lower", "other", "low"]
+    assert [found.reference_of(name) for name in names] == ["base", "base", "other", "other"]
+
+
+def test_a_baseline_that_lacks_a_seed_costs_its_own_family_alone() -> None:
+    runs = {**STUDY, "other": {**BASE, 0: "failed"}, "low": LOWER}
+    found = comparison(runs, references={"other": "other", "low": "other"})
+    assert found["low"].difference is None
+    assert difference(found, "lower").verdict is Verdict.BETTER
+
+
+@pytest.mark.parametrize(
+    ("references", "message"),
+    [
+        ({"lower": "nobody"}, r"references name \['nobody'\]; expected some of \['lower', 'base'"),
+        ({"base": "lower", "lower": "lower"}, r"baselines \['base'\] must have themselves as ref"),
+        ({"lower": "higher"}, r"baselines \['higher'\] must have themselves as reference"),
+    ],
+)
+def test_references_that_make_no_sense(references: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        comparison(STUDY, references=references)

@@ -79,13 +79,13 @@ class Effects:
 
 def kind_of(cell: CellSummary, results: Results) -> str:
     """In one word, how a cell is drawn."""
-    if cell.name == results.comparison.baseline:
+    if results.is_baseline(cell.name):
         return "baseline"
     return KINDS[cell.difference.verdict] if cell.difference else "untested"
 
 
 def differences(results: Results) -> ForestPlot | None:
-    """The difference of each cell to the baseline; None when there is none to show."""
+    """The difference of each cell to its baseline; None when there is none to show."""
     cells = results.comparison.cells
     if not any(cell.difference for cell in cells):
         return None
