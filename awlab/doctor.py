@@ -14,7 +14,11 @@ Verdict = Literal["ok", "note", "problem"]
 EXTRAS = {
     "demo": ("skimage", "sklearn"),
     "det": ("faster_coco_eval",),
-    "test": ("pytest", "captum", "timm", "hypothesis", "pycocotools"),
+    "zoo": ("timm",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "ray": ("ray",),
+    "wandb-ui": ("wandb_workspaces",),
+    "test": ("pytest", "pytest_timeout", "captum", "pycocotools", "hypothesis", "selenium"),
 }
 LOW_DISK_GB = 5
 

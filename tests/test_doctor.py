@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,11 @@ def test_a_folder_that_cannot_be_written_is_a_problem(
     check = by_name(examine(tmp_path / "deep" / "runs", tmp_path))["runs"]
     assert check.verdict == "problem"
     assert "choose another runtime.root" in check.detail
+
+
+def test_every_extra_for_users_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert doctor.EXTRAS.keys() == project["optional-dependencies"].keys() - {"dev"}
 
 
 def test_a_missing_extra_says_how_to_install_it(
