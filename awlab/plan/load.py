@@ -9,9 +9,9 @@ from awlab.plan.experiments import experiments
 from awlab.plan.names import note
 from awlab.spec.ablation import Ablation
 from awlab.spec.document import Document
-from awlab.spec.errors import SpecError
+from awlab.spec.errors import Problem, SpecError
 from awlab.spec.experiment import Experiment
-from awlab.spec.load import load_experiment, read_document
+from awlab.spec.load import load_experiment, means_ablation, means_experiment, read_document
 from awlab.spec.overrides import override
 from awlab.spec.plugins import import_plugins
 from awlab.spec.validation import validate
@@ -35,6 +35,10 @@ def load_ablation(path: Path | str, overrides: Sequence[str] = ()) -> Ablation:
 def read_ablation(path: Path | str, overrides: Sequence[str] = ()) -> tuple[Ablation, Document]:
     """Load an ablation as `load_ablation` does, with the places where its values are written."""
     document = read_document(path)
+    if means_experiment(document):
+        hint = "`awlab run` executes experiments."
+        message = "is an experiment; expected an ablation"
+        raise SpecError([Problem("", message, str(path), hint=hint)])
     of_base = [argument for argument in overrides if argument.startswith(_OF_BASE)]
     override(document, [argument for argument in overrides if argument not in of_base])
     data: Any = document.data
@@ -67,10 +71,7 @@ def is_ablation(path: Path | str) -> bool:
     Raises:
         SpecError: When it cannot be read.
     """
-    data: Any = read_document(path).data
-    return isinstance(data, dict) and not {"axes", "base", "baseline"}.isdisjoint(
-        cast("dict[str, Any]", data)
-    )
+    return means_ablation(read_document(path))
 
 
 def _load_base(path: Path, overrides: Sequence[str], study: Document) -> Experiment | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from awlab.spec.base import Spec
-from awlab.spec.document import Document
+from awlab.spec.document import Document, is_mapping
 from awlab.spec.errors import Problem, SpecError
 from awlab.spec.experiment import Experiment
 from awlab.spec.overrides import override
@@ -17,6 +17,8 @@ from awlab.spec.validation import S, validate
 from awlab.spec.write_yaml import write_yaml
 
 MAX_BYTES = 2**20
+_OF_ABLATIONS = {"axes", "base", "baseline"}
+_OF_EXPERIMENTS = {"model", "data", "training"}
 _MOST_NAMES = 1000
 """Files of a folder among which a misspelt one is looked for."""
 
@@ -37,9 +39,24 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
 def load(path: Path | str, overrides: Sequence[str], kind: type[S]) -> S:
     """Load a spec of any class, as `load_experiment` does."""
     document = read_document(path)
+    if kind is Experiment and means_ablation(document):
+        hint = "`awlab ablate` executes ablations."
+        raise _refusal(Path(path), "is an ablation; expected an experiment", hint)
     override(document, overrides)
     import_plugins(document)
     return validate(kind, document)
+
+
+def means_ablation(document: Document) -> bool:
+    """Say whether a document means to describe an ablation, rather than an experiment."""
+    return is_mapping(document.data) and not _OF_ABLATIONS.isdisjoint(document.data)
+
+
+def means_experiment(document: Document) -> bool:
+    """Say whether a document means to describe an experiment, rather than an ablation."""
+    if means_ablation(document) or not is_mapping(document.data):
+        return False
+    return not _OF_EXPERIMENTS.isdisjoint(document.data)
 
 
 def parse(kind: type[S], data: Any) -> S:

@@ -72,6 +72,13 @@ def test_a_missing_base_is_said_where_it_is_named(path):
     assert "base.yaml" in problem.hint
 
 
+def test_an_experiment_is_no_study(path):
+    base = path.parents[1] / "experiments" / "base.yaml"
+    (problem,) = refused(base)
+    assert problem.message == "is an experiment; expected an ablation"
+    assert problem.hint == "`awlab run` executes experiments."
+
+
 def test_a_base_that_is_a_study_is_refused(path):
     path.write_text(STUDY.replace("../experiments/base.yaml", "study.yaml"))
     (problem,) = refused(path)

@@ -118,6 +118,13 @@ def test_a_folder(tmp_path):
     assert message(tmp_path) == f"{tmp_path}: is a folder, expected a YAML file"
 
 
+def test_an_ablation_is_no_experiment(file):
+    file.write_text("name: study\nbase: base.yaml\naxes: {}\n")
+    assert message(file) == (
+        f"{file}: is an ablation; expected an experiment. `awlab ablate` executes ablations."
+    )
+
+
 def test_an_empty_file(file):
     file.write_text("")
     assert message(file) == f"{file}: is empty"
