@@ -160,4 +160,7 @@ def _over(value: float | None, unit: float) -> float | None:
 
 
 def _digits(value: float | None) -> str:
-    return wording.NOTHING if value is None else f"{value:.4g}"
+    """Four digits, also where the last are zeros, so that the numbers of a column are alike."""
+    if value is None:
+        return wording.NOTHING
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.4g}"

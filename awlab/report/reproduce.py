@@ -13,6 +13,7 @@ Their means are paired by seed; their prediction intervals are those of two runs
 as the paper's may not.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -37,6 +38,9 @@ TOLERANCE = 0.5
 5,000 validation images repeats to about as much."""
 ROUNDING = 0.005
 """Of a printed number with two decimals."""
+
+NUMBERS_WIDTH = 69
+"""Of the table without the names of its rows, where each of its numbers has a line."""
 
 Cost = Any
 """With `quantity`, `ours`, `printed`, `decimals`, `verdict`, `note`."""
@@ -196,18 +200,29 @@ def show_reproduction(console: Console, rows: Sequence[Reproduced]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("cell", overflow="fold")
     table.add_column("runs", justify="right", no_wrap=True)
+    room = max(console.width - NUMBERS_WIDTH, 1)
     for title in ("difference, pp", "mean, %", "parameters, M", "GMACs"):
         table.add_column(title, overflow="fold")
     for row in rows:
         costs = {cost.quantity: cost for cost in row.costs}
         table.add_row(
-            Text(row.cell),
+            Text(_broken(row.cell, room)),
             "/".join(map(str, row.runs)),
             _said(row.difference, "+"),
             _said(row.error, ""),
             *(_cost(costs.get(quantity)) for quantity in ("parameters_m", "gmacs")),
         )
     console.print(table)
+
+
+def _broken(name: str, room: int) -> str:
+    """A name in lines that end with its hyphens and commas, as far as they fit."""
+    lines = [""]
+    for part in re.split(r"(?<=[-,])", name):
+        if len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(filter(None, lines))
 
 
 def _said(beside: Beside | None, sign: str) -> Text:

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from awlab.report.grid import grid
 from awlab.report.results import CellFacts, Results
 
@@ -66,8 +68,16 @@ def test_published_numbers(results: Results) -> None:
 def test_costs(results: Results) -> None:
     assert column(results, "parameters (M)")[:3] == ["8.435", "8.504", NOTHING]
     assert column(results, "GMACs")[0] == "1.164"
-    assert column(results, "step (ms)")[:2] == ["125", "250"]
-    assert column(results, "peak memory (MiB)")[:2] == ["3", "4"]
+    assert column(results, "step (ms)")[:2] == ["125.0", "250.0"]
+    assert column(results, "peak memory (MiB)")[:2] == ["3.000", "4.000"]
+
+
+@pytest.mark.parametrize(
+    ("gmacs", "text"), [(0.18, "0.1800"), (0.00913, "0.009130"), (12345.6, "12346"), (0.0, "0.000")]
+)
+def test_numbers_of_a_column_have_as_many_digits(results: Results, gmacs: float, text: str) -> None:
+    facts = {results.comparison.baseline: CellFacts(gmacs=gmacs)}
+    assert column(replace(results, facts=facts), "GMACs")[0] == text
 
 
 def test_facts_that_no_cell_has_get_no_column(results: Results) -> None:

@@ -2,7 +2,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,18 @@ def test_differences_are_those_within_families(make_plan: MakePlan, finish: Fini
         row.cell: row.difference and (row.difference.printed, row.difference.ours) for row in rows
     }
     assert found == {"a": None, "b": (-2.0, -2.0), "x": None, "y": (-3.0, -3.0)}
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_names_are_broken_at_their_hyphens(rows: Rows, width: int) -> None:
+    row = replace(rows([18.0], 18.1)["product"], cell="AW-CBAM-ResNet101-MaxPool")
+    file = io.StringIO()
+    show_reproduction(Console(file=file, width=width), [row])
+    printed = file.getvalue()
+    firsts = [line.split()[0] for line in printed.splitlines() if not line.startswith(" ")][1:]
+    narrow = ["AW-CBAM-", "ResNet101-", "MaxPool"]
+    assert firsts == (narrow if width == 80 else [row.cell])
+    assert all(len(line) <= width for line in printed.splitlines())
 
 
 def test_what_is_not_printed_is_not_compared(rows: Rows) -> None:
