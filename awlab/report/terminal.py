@@ -105,7 +105,7 @@ def show_runs(console: Console, rows: Sequence[Mapping[str, Any]], root: Path) -
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("run", "state"):
         table.add_column(name, overflow="fold")
-    for name in ("test error", "best val error", "epochs"):
+    for name in ("test error", "best val", "epochs"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         errors = (_error_or_precision(row, split) for split in ("test", "val"))

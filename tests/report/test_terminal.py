@@ -90,6 +90,17 @@ def test_runs_are_listed_with_their_errors(console: Console, tmp_path: Path) -> 
     assert "12.35 %" in text(console)
 
 
+def test_the_name_of_a_run_of_a_study_keeps_its_line(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "quickstart-plain-none-s0-2015c723ff")
+    directory.path.mkdir()
+    directory.experiment.touch()
+    file = StringIO()
+    rows = terminal.run_rows({directory.path.name: directory})
+    assert rows[0]["state"] == "interrupted"
+    terminal.show_runs(Console(file=file, width=80), rows, tmp_path)
+    assert f"{directory.path.name}  interrupted" in file.getvalue()
+
+
 def test_no_runs(console: Console) -> None:
     terminal.show_runs(console, [], Path("runs"))
     assert text(console) == "no runs in runs\n"
