@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models as torchvision_models
 
 from awlab.models.stage import is_attention
-from awlab.models.weights import load_weights
+from awlab.models.weights import StateDict, download_weights, load_weights
 
 
-def torchvision_weights(name: str, network: str) -> dict[str, Tensor]:
+def torchvision_weights(name: str, network: str) -> StateDict:
     """Read weights, which torchvision downloads when they are not there.
 
     Args:
@@ -26,14 +26,14 @@ def torchvision_weights(name: str, network: str) -> dict[str, Tensor]:
             f"torchvision has no backbone_weights {name!r} of {network}; it has {', '.join(names)}"
         )
     try:
-        return known[name].get_state_dict(progress=False)
+        return download_weights(known[name])
     except (OSError, RuntimeError) as error:  # no connection, or damage
         raise ValueError(
             f"torchvision's weights {name} of {network} cannot be read: {error}"
         ) from error
 
 
-def load_backbone(backbone: nn.Module, values: dict[str, Tensor], *, of: str) -> None:
+def load_backbone(backbone: nn.Module, values: StateDict, *, of: str) -> None:
     """Give a backbone its pretrained weights, in place.
 
     What the pretrained network has besides, its classifier, is left out; attention in the backbone,

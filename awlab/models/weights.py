@@ -1,6 +1,8 @@
 """Weights from files: what a network begins with."""
 
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,20 @@ COUNTER = "num_batches_tracked"
 as some of torchvision's, do not have."""
 
 StateDict = Mapping[str, Tensor]
+
+
+def download_weights(published: Any) -> StateDict:
+    """Take weights of torchvision from its cache; those that are not there are downloaded once.
+
+    Args:
+        published: Such as `ResNet50_Weights.IMAGENET1K_V1`.
+
+    Raises:
+        OSError: Without a connection.
+        RuntimeError: When they are damaged.
+    """
+    with redirect_stdout(sys.stderr):  # torch tells of downloads where commands print results
+        return published.get_state_dict(progress=False, check_hash=True)
 
 
 def read_weights(path: Path) -> StateDict:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torchvision import models as torchvision_models
 
+from awlab.models.weights import StateDict, download_weights
+
 WITHOUT_AUXILIARY_OUTPUTS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": False, "init_weights": False} for name in ("googlenet", "inception_v3")
 }
@@ -43,7 +45,7 @@ def torchvision_network(
     )
     if pretrained and not _on_meta():
         weights: Any = torchvision_models.get_model_weights(name)
-        read = partial(weights.DEFAULT.get_state_dict, progress=False)
+        read = partial(download_weights, weights.DEFAULT)
         _load_all_that_fit(network, _read(read, f"torchvision's {name}"))
     return network
 
@@ -105,7 +107,7 @@ def _read(weights: Callable[[], Any], of: str) -> Any:
         ) from error
 
 
-def _load_all_that_fit(network: nn.Module, values: dict[str, torch.Tensor]) -> None:
+def _load_all_that_fit(network: nn.Module, values: StateDict) -> None:
     """Load weights of another number of classes, without the layer that makes the classes."""
     own = network.state_dict()
     kept = {

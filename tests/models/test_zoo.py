@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from types import SimpleNamespace
 
@@ -42,7 +43,7 @@ def published(monkeypatch):
     """Weights of torchvision, without a download."""
     torch.manual_seed(0)
     values = torchvision.models.get_model("squeezenet1_1", weights=None).state_dict()
-    weights = SimpleNamespace(get_state_dict=lambda progress: values)
+    weights = SimpleNamespace(get_state_dict=lambda **options: values)
     monkeypatch.setattr(
         torchvision.models, "get_model_weights", lambda name: SimpleNamespace(DEFAULT=weights)
     )
@@ -58,8 +59,37 @@ def test_pretrained_weights_are_read_but_for_other_classes(published, classes, f
     assert changed == {f"{layer}.{kind}" for layer in fresh for kind in ("weight", "bias")}
 
 
+def test_pretrained_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch, capsys):
+    """As from torchvision's server: the name of the file ends with its sha256."""
+    torch.manual_seed(0)
+    values = torchvision.models.get_model("squeezenet1_1", weights=None).state_dict()
+    torch.save(values, tmp_path / "weights")
+    content = (tmp_path / "weights").read_bytes()
+    file = tmp_path / f"squeezenet-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    file.write_bytes(content)
+    published = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.value
+    monkeypatch.setattr(published, "url", file.as_uri())
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+
+    def build():
+        return torchvision_network("squeezenet1_1", num_classes=1000, pretrained=True).state_dict()
+
+    downloaded = build()
+    printed = capsys.readouterr()
+    assert (printed.out, "Downloading" in printed.err) == ("", True)
+    assert all(torch.equal(downloaded[name], values[name]) for name in values)
+    file.unlink()
+    assert all(torch.equal(tensor, values[name]) for name, tensor in build().items())
+    (tmp_path / "hub" / "checkpoints" / file.name).unlink()
+    with pytest.raises(ValueError, match="weights of torchvision's squeezenet1_1 cannot be read"):
+        build()
+    file.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match="cannot be read: invalid hash value"):
+        build()
+
+
 def test_pretrained_weights_that_cannot_be_read(published, monkeypatch):
-    def fail(progress):
+    def fail(**options):
         raise OSError("no connection")
 
     published[1].get_state_dict = fail
