@@ -38,10 +38,13 @@ def run(experiment: Experiment, *, console: Console | None = None) -> Result | N
     ranks = Ranks.told()
     follows = ranks is not None and ranks.rank > 0
     if directory.state == "finished":
-        if console is not None and not follows:
+        if follows:
+            return None
+        result = read_result(directory)
+        if console is not None:
             message = f"{directory.path} is finished: nothing to do"
             console.print(message, highlight=False, soft_wrap=True)
-        return None if follows else read_result(directory)
+        return result
     if not follows and (holder := living_holder(directory.path)):
         raise ClaimedElsewhereError(f"{directory.path} is being executed by {holder}")
 

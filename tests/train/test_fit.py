@@ -110,6 +110,16 @@ def test_a_finished_run_is_not_run_again(tiny, capsys):
     assert "is finished: nothing to do" in capsys.readouterr().out
 
 
+def test_a_run_whose_result_was_damaged_is_not_called_finished(tiny, capsys):
+    experiment = tiny()
+    directory = RunDirectory.of(experiment)
+    directory.path.mkdir(parents=True)
+    directory.result.write_text("{")
+    with pytest.raises(ValueError, match=r"is not the result of a run .*; remove it to finish"):
+        fit.run(experiment, console=Console(width=200))
+    assert capsys.readouterr().out == ""
+
+
 def test_without_a_console_nothing_is_printed(tiny, capfd):
     run(tiny(training={"epochs": 1}))
     assert capfd.readouterr() == ("", "")
