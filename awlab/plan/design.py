@@ -9,6 +9,7 @@ from awlab.plan.names import Labels, is_label, labels_of, name_of, note
 from awlab.spec.ablation import Ablation, Exclusion
 from awlab.spec.document import Document, Path, dotted
 from awlab.spec.errors import SpecError
+from awlab.spec.metrics import DECIDING, measure_of
 
 MOST_RUNS = 100_000
 
@@ -46,11 +47,12 @@ def design(ablation: Ablation, document: Document | None = None) -> Design:
         document: Where it is written, so that errors can say the place.
 
     Raises:
-        SpecError: When axes are nested, a cell or label is unknown, a baseline is not run or is
-            compared with another one, an exclusion or an inclusion changes nothing, or there are
-            too many runs.
+        SpecError: When the metric is that of another task, axes are nested, a cell or label is
+            unknown, a baseline is not run or is compared with another one, an exclusion or an
+            inclusion changes nothing, or there are too many runs.
     """
     document = replace(document or Document({}), problems=[])
+    _check_metric(ablation, document)
     _check_paths(ablation, document)
     _check_size(ablation, document)
     _check_design(ablation, document)
@@ -70,6 +72,17 @@ def design(ablation: Ablation, document: Document | None = None) -> Design:
 def _stop_at_problems(document: Document) -> None:
     if document.problems:
         raise SpecError(document.problems)
+
+
+def _check_metric(ablation: Ablation, document: Document) -> None:
+    name, measure = ablation.metric.name, measure_of(ablation.metric.name)
+    task = None if isinstance(ablation.base, str) else ablation.base.data.task
+    if task is not None and measure is not None and measure.task != task:
+        message = (
+            f"{name!r} is measured of {measure.task}, and the base is for {task}: take "
+            f"test/{DECIDING[task]}"
+        )
+        note(document, ("metric", "name"), message)
 
 
 def _check_paths(ablation: Ablation, document: Document) -> None:

@@ -16,9 +16,8 @@ from awlab.spec.ablation import Ablation
 from awlab.spec.base import Spec
 from awlab.spec.conv import AWConvolution
 from awlab.spec.document import Document
-from awlab.spec.errors import InputError, Problem, SpecError
+from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment, Paper
-from awlab.spec.metrics import DECIDING, Task, measure_of
 from awlab.spec.runtime import Runtime
 
 LONGEST_NAME = 64
@@ -164,7 +163,6 @@ def plan(ablation: Ablation, document: Document | None = None) -> Plan:
     """
     if not isinstance(ablation.base, Experiment):
         raise InputError(f"the base {ablation.base!r} is a path: load the study with load_ablation")
-    _check_metric(ablation.metric.name, ablation.base.data.task)
     drawn = design(ablation, document)
     made = experiments(ablation, drawn.run_cells, document)
     maker = _CellMaker(ablation, Path(ablation.base.runtime.root))
@@ -176,16 +174,6 @@ def plan(ablation: Ablation, document: Document | None = None) -> Plan:
         else:
             cells.append(maker.cell(name, labels, made[name], paper))
     return Plan(ablation, tuple(cells), drawn.baseline, drawn.references)
-
-
-def _check_metric(name: str, task: Task) -> None:
-    measure = measure_of(name)
-    if measure is not None and measure.task != task:
-        message = (
-            f"{name!r} is measured of {measure.task}, and the base is for {task}: take "
-            f"test/{DECIDING[task]}"
-        )
-        raise SpecError([Problem("metric.name", message)])
 
 
 class _CellMaker:

@@ -79,6 +79,15 @@ def test_an_experiment_is_no_study(path):
     assert problem.hint == "`awlab run` executes experiments."
 
 
+def test_a_metric_of_another_task_is_said_at_its_place(path):
+    path.write_text(f"{STUDY}metric: {{name: test/map}}\n")
+    with pytest.raises(SpecError) as caught:
+        validate_file(path)
+    (problem,) = caught.value.problems
+    line = path.read_text().splitlines().index("metric: {name: test/map}") + 1
+    assert (problem.path, problem.line, problem.column) == ("metric.name", line, 16)
+
+
 def test_a_base_that_is_a_study_is_refused(path):
     path.write_text(STUDY.replace("../experiments/base.yaml", "study.yaml"))
     (problem,) = refused(path)
