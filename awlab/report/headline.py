@@ -94,15 +94,17 @@ def _shown(results: Results, cells: Sequence[CellSummary], word: Verdict) -> str
         names = [f"{len(names)} of {results.comparison.family} variants"]
     who = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     baseline = wording.baseline(results, cells)
+    if not _of_one_family(results, cells):
+        baseline = "their baselines"
     if len(cells) == 1:
         return f"{who} is {word} than {baseline}: it {_changes(results, cells[0])}."
     return f"{who} are {word} than {baseline}."
 
 
 def _detail(results: Results) -> str:
-    """Of several that are better, the one with the best mean."""
+    """Of several of a family that are better, the one with the best mean."""
     better = _by_verdict(results)[Verdict.BETTER]
-    if len(better) < 2:
+    if len(better) < 2 or not _of_one_family(results, better):
         return ""
     lowest = results.comparison.direction == "min"
     best = (min if lowest else max)(better, key=lambda cell: cell.sample.mean or 0.0)
@@ -110,6 +112,10 @@ def _detail(results: Results) -> str:
         f"Of these, {wording.short(best.name, results)} has the {'lowest' if lowest else 'highest'}"
         f" mean: it {_changes(results, best)}. Which of them is best is not tested."
     )
+
+
+def _of_one_family(results: Results, cells: Sequence[CellSummary]) -> bool:
+    return len({results.comparison.reference_of(cell.name) for cell in cells}) == 1
 
 
 def _by_verdict(results: Results) -> dict[Verdict, list[CellSummary]]:

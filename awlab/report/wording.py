@@ -118,12 +118,12 @@ def notes(results: Results) -> Iterator[str]:
 
 def _references(results: Results) -> str:
     """The baseline, and the others with the cells that are compared with them."""
-    said = [labels(results.varied_labels(results.comparison.baseline))]
+    said = labels(results.varied_labels(results.comparison.baseline))
     for other in results.comparison.baselines[1:]:
         cells = (name for name, of in results.comparison.references.items() if of == other != name)
         listed = "; ".join(labels(results.varied_labels(name)) for name in cells)
-        said.append(f"to {labels(results.varied_labels(other))} ({listed})")
-    return ", ".join(said)
+        said += f", but to {labels(results.varied_labels(other))} for {listed}"
+    return said
 
 
 def warnings(results: Results) -> Iterator[str]:

@@ -136,5 +136,5 @@ def test_families_are_listed_with_their_baselines() -> None:
     results = Results("study", "test/loss", comparison)
     assert verdicts(results)[::2] == ["baseline", "baseline", "too few seeds to say"]
     _, test = wording.notes(results)
-    assert "Differences are to the baseline a, to x (y; z), paired by seed." in test
+    assert "Differences are to the baseline a, but to x for y; z, paired by seed." in test
     assert "Holm's method for 3 comparisons" in test
