@@ -23,6 +23,12 @@ TOLERANCE = 1e-4
 """Largest difference to the network itself, over the largest logit or 1."""
 CHECKED_BATCHES = (1, 3)
 """The network is traced with another batch size than these."""
+HAS_NO_FORM: dict[Format, str] = {
+    "torch": "",
+    "onnx": "; a layer that makes a group of each sample, as condconv does, fixes the size of a "
+    "batch there, and can be exported as 'torch' only",
+}
+"""What a format lacks, for its errors."""
 METADATA = "awlab.json"
 """Name of the metadata within the file that torch writes."""
 
@@ -124,8 +130,7 @@ def trace(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
         return torch.export.export(network, (images,), dynamic_shapes=batch, strict=False)
     except Exception as error:  # Torch has a dozen ways to say no.
         raise InputError(
-            "the network cannot be exported for batches of any size; a layer that makes a group "
-            f"of each sample, as condconv does, has no such form. torch says: {_reason(error)}"
+            f"the network cannot be exported for batches of any size. torch says: {_reason(error)}"
         ) from error
 
 
@@ -138,11 +143,15 @@ def _write(
         raise
     except Exception as error:  # As many as `trace` may see.
         raise InputError(
-            f"the network cannot be written in the format {to!r}. torch says: {_reason(error)}"
+            f"the network cannot be written in the format {to!r}{HAS_NO_FORM[to]}. "
+            f"torch says: {_reason(error)}"
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """What went wrong at first: torch wraps it in what it was doing."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return str(error).strip().partition("\n")[0]
 
 

@@ -11,6 +11,7 @@ from awlab.spec import (
     SGD,
     AAWideResNet,
     AWConvolution,
+    CondConvolution,
     Data,
     Digits,
     Experiment,
@@ -144,9 +145,23 @@ class Grouped(torch.nn.Module):
 
 
 def test_a_network_that_fixes_the_batch_is_refused():
-    message = r"^the network cannot be exported for batches of any size; a layer that makes a group"
+    message = r"^the network cannot be exported for batches of any size. torch says: "
     with pytest.raises(InputError, match=message):
         trace(Grouped(), torch.randn(2, 3, 4, 4))
+
+
+def test_onnx_has_no_form_for_a_group_of_each_sample(made):
+    pytest.importorskip("timm")
+    pytest.importorskip("onnxruntime")
+    directory = made(TINY.model_copy(update={"conv": CondConvolution()}))
+    assert export_run(directory.path, "torch").difference < 1e-5
+    message = (
+        r"^the network cannot be written in the format 'onnx'; a layer that makes a group of each "
+        r"sample, as condconv does, .* can be exported as 'torch' only. torch says: [^\x1b]+$"
+    )
+    with pytest.raises(InputError, match=message):
+        export_run(directory.path, "onnx")
+    assert [file.name for file in directory.exports.iterdir()] == ["last.pt2"]
 
 
 def test_a_file_that_computes_something_else_is_no_success(made, monkeypatch):
