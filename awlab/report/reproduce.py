@@ -231,13 +231,13 @@ def _said(beside: Beside | None, sign: str) -> Text:
     style = STYLES.get(beside.agreement, "yellow")
     numbers = f"printed {beside.printed:{sign}.2f}"
     if beside.ours is not None:
-        numbers = f"{beside.ours:{sign}.2f}, {numbers}"
+        numbers = f"{beside.ours:{sign}.2f}\n{numbers}"
     return Text.assemble(numbers.replace("-", MINUS), "\n", (str(beside.agreement), style))
 
 
 def _cost(cost: Cost | None) -> Text:
     if cost is None:
         return Text("")
-    numbers = f"{cost.ours:.{cost.decimals}f}, printed {cost.printed:.{cost.decimals}f}"
+    numbers = f"{cost.ours:.{cost.decimals}f}\nprinted {cost.printed:.{cost.decimals}f}"
     style = "green" if cost.verdict == "match" else "yellow"
     return Text.assemble(numbers, "\n", (cost.verdict, style))
