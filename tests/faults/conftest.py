@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from tests.fault_ledger import Ledger
 
 SECONDS = 240.0
 """How long anything may take on a busy machine."""
+PENDING = ("SigPnd", "ShdPnd")
+"""Signals that wait, for a thread and for all of a process."""
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "base": {
@@ -55,13 +57,45 @@ def descendants(pid: int) -> list[int]:
 def alive(pids: list[int]) -> list[int]:
     """Those of these processes that still do something."""
 
-    def lives(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-        except OSError:
-            return False
+    return [pid for pid in pids if state_of(pid) not in "ZX"]
 
-    return [pid for pid in pids if lives(pid)]
+
+def state_of(pid: int) -> str:
+    """The letter that Linux has for the state of a process; X for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def epochs_of(run: Run) -> int:
+    """How many epochs of a run are done."""
+    rows = run.directory.metrics
+    return rows.read_text().count("val/loss") if rows.exists() else 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run whose process was stopped (SIGSTOP) in the midst of its training."""
+
+    run: Run
+    pid: int
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is something left to train."""
+        done = epochs_of(self.run)
+        return self.run.state == "interrupted" and done < self.run.experiment.training.epochs
+
+    @property
+    def asked(self) -> bool:
+        """Whether SIGTERM waits for the process to go on."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        pending = [line.split()[1] for line in status.splitlines() if line[:6] in PENDING]
+        return any(int(signals, 16) >> (signal.SIGTERM - 1) & 1 for signals in pending)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
 
 @dataclass
@@ -131,21 +165,48 @@ class Lab:
             time.sleep(0.02)
         return found
 
-    def trained(self, epochs: int = 1) -> Run:
+    def trained(self, epochs: int = 1, besides: "Sequence[Held]" = ()) -> Run:
         """Wait for a run that has come this far and is not finished."""
+        known = {held.run.id for held in besides}
 
         def find() -> Run | None:
-            found = next((run for run in self.plan().runs if is_there(run)), None)
+            runs = [run for run in self.plan().runs if run.id not in known]
+            found = next((run for run in runs if is_there(run)), None)
             alive = [process for process in self.processes if process.poll() is None]
             assert found or alive or not self.processes, self.output
             return found
 
         def is_there(run: Run) -> bool:
-            rows = run.directory.metrics
-            done = rows.read_text().count("val/loss") if rows.exists() else 0
-            return run.state == "interrupted" and done >= epochs
+            return run.state == "interrupted" and epochs_of(run) >= epochs
 
         return self.wait(find)
+
+    def hold(self, count: int = 1, epochs: int = 1) -> "list[Held]":
+        """Stop this many runs in the midst of their training, as a busy machine might.
+
+        What is done now meets them there: no run ends between a look at it and the fault.
+        """
+        held: list[Held] = []
+        while len(held) < count:
+            run = self.trained(epochs, besides=held)
+            holder = living_holder(run.path)
+            if holder is None:
+                continue  # It has just ended.
+            made = Held(run, holder.pid)
+            with suppress(ProcessLookupError):
+                os.kill(made.pid, signal.SIGSTOP)
+                self.wait(lambda made=made: state_of(made.pid) in "TZX")
+                if made.trains:
+                    held.append(made)
+                else:
+                    made.go_on()
+        return held
+
+    def let_go(self, held: Sequence[Held]) -> None:
+        """Let runs go on as soon as each of them has been asked to end."""
+        for one in held:
+            self.wait(lambda one=one: one.asked)
+            one.go_on()
 
     @staticmethod
     def descendants(pid: int) -> list[int]:
@@ -160,15 +221,6 @@ class Lab:
     def ended(self, pids: list[int]) -> None:
         """Wait until none of these processes does anything any more."""
         self.wait(lambda: not alive(pids))
-
-    def process_of(self, run: Run) -> int:
-        """The process that executes a run."""
-
-        def find() -> int | None:
-            holder = living_holder(run.path)
-            return None if holder is None else holder.pid
-
-        return self.wait(find)
 
     def results(self) -> dict[str, tuple[Any, str]]:
         """Metrics and a digest of the last weights, by the name of the run; counts what is lost."""

@@ -1,6 +1,7 @@
 """A real Slurm on this machine: a controller and one node that pretends to have two GPUs."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -123,6 +124,11 @@ class SlurmCluster:
     def queue(self) -> list[str]:
         """A line for each task that is not over: its id and its state."""
         return self.call("squeue", "--noheader", "--array", "--format=%i %T %R").splitlines()
+
+    def requeued(self, job: str) -> list[int]:
+        """How often each task of an array was put back into the queue, whether over or not."""
+        shown = self.call("scontrol", "show", "job", job)
+        return sorted(int(count) for count in re.findall(r"\bRestarts=(\d+)", shown))
 
     def wait_until_empty(self, seconds: float) -> None:
         """Wait until all tasks are over; those that were requeued need not wait two minutes."""

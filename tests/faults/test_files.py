@@ -17,10 +17,12 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(900)]
 def interrupted(lab):
     """A study that was ended while it ran; returns a run that has two checkpoints or more."""
     manager = lab.start()
-    run = lab.trained(epochs=2)
-    lab.wait(run.directory.previous_checkpoint.exists)
+    held = lab.hold(epochs=2)
     os.kill(manager.pid, signal.SIGTERM)
+    lab.let_go(held)
     assert manager.wait() == 75
+    run = held[0].run
+    assert run.directory.previous_checkpoint.exists()
     return run
 
 
@@ -150,16 +152,17 @@ def test_a_disk_that_becomes_full_during_a_run(lab, small_disk):
     """The metrics, the log and the claim are on it, too."""
     assert small_disk("size=64m")
     manager = lab.start()
-    run = lab.trained()
+    (held,) = lab.hold()
     lab.ledger.injected += 1
     filler = lab.folder / "disk" / "filler"
     with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
             file.write(b"0" * 65536)
             file.flush()
+    held.go_on()
     assert manager.wait() == 1, lab.output
     assert "disk full" in lab.output
-    assert run.directory.last_checkpoint.exists()
+    assert held.run.directory.last_checkpoint.exists()
     filler.unlink()
     assert lab.ablate() == 0, lab.output
     lab.results()

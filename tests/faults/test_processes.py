@@ -53,6 +53,15 @@ def read(end):
     return shown.decode(errors="replace")
 
 
+def watch(end, until):
+    """What the terminal shows until something is true."""
+    shown = ""
+    while not until():
+        shown += read(end)
+        time.sleep(0.01)
+    return shown + read(end)
+
+
 def finish(lab, undisturbed):
     """The same command ends the study, with the results of an undisturbed one."""
     assert lab.ablate() == 0, lab.output
@@ -61,10 +70,10 @@ def finish(lab, undisturbed):
 
 def test_manager_and_runs_are_killed_again_and_again(lab, undisturbed):
     moment = random.Random(0)
-    for _ in range(3):
+    for epochs in (1, 2, 4):
         manager = lab.start()
-        lab.trained()
-        time.sleep(moment.uniform(0, 2))
+        lab.trained(epochs)
+        time.sleep(moment.uniform(0, 0.2))
         victims = [manager.pid, *lab.descendants(manager.pid)]
         lab.ledger.injected += 1
         for pid in victims:
@@ -87,19 +96,18 @@ def test_the_manager_alone_is_killed(lab, undisturbed):
 
 def test_a_run_is_killed(lab, undisturbed):
     manager = lab.start()
-    run = lab.trained()
-    lab.kill(lab.process_of(run))
+    (held,) = lab.hold()
+    lab.kill(held.pid)
     assert manager.wait() == 0, lab.output
     assert "killed, goes on later" in lab.output
-    assert lab.attempts()[run.path.name] == 2
+    assert lab.attempts()[held.run.path.name] == 2
     assert lab.results() == undisturbed
 
 
 def test_the_server_of_warm_children_is_killed(lab, undisturbed):
     manager = lab.start()
-    run = lab.trained()
-    child = lab.process_of(run)
-    stat = Path(f"/proc/{child}/stat").read_text()
+    (held,) = lab.hold()
+    stat = Path(f"/proc/{held.pid}/stat").read_text()
     lab.kill(int(stat.rpartition(")")[2].split()[1]))
     assert manager.wait() == 0, lab.output
     assert lab.results() == undisturbed
@@ -107,8 +115,9 @@ def test_the_server_of_warm_children_is_killed(lab, undisturbed):
 
 def test_a_run_is_preempted(lab, undisturbed):
     manager = lab.start()
-    run = lab.trained()
-    lab.kill(lab.process_of(run), signal.SIGTERM)
+    (held,) = lab.hold()
+    lab.kill(held.pid, signal.SIGTERM)
+    held.go_on()
     assert manager.wait() == 0, lab.output
     assert "preempted, goes on later" in lab.output
     assert lab.results() == undisturbed
@@ -116,51 +125,55 @@ def test_a_run_is_preempted(lab, undisturbed):
 
 def test_the_manager_is_asked_to_end(lab, undisturbed):
     manager = lab.start()
-    run = lab.trained()
+    held = lab.hold()
     children = lab.descendants(manager.pid)
     lab.kill(manager.pid, signal.SIGTERM)
+    lab.let_go(held)
     assert manager.wait() == 75
     lab.ended(children)
-    assert run.directory.last_checkpoint.exists()
+    assert held[0].run.directory.last_checkpoint.exists()
     assert "the same command goes on from here" in lab.output
     finish(lab, undisturbed)
 
 
 def test_cancel_from_another_terminal(lab, undisturbed):
     manager = lab.start()
-    lab.trained()
+    held = lab.hold()
     lab.ledger.injected += 1
-    cancel = [sys.executable, "-m", "awlab", "cancel", "study.yaml"]
-    done = subprocess.run(cancel, cwd=lab.folder, capture_output=True, text=True, check=True)
-    assert f"process {manager.pid} on " in done.stdout
+    command = [sys.executable, "-m", "awlab", "cancel", "study.yaml"]
+    cancel = subprocess.Popen(command, cwd=lab.folder, stdout=subprocess.PIPE, text=True)
+    lab.let_go(held)
+    assert f"process {manager.pid} on " in cancel.communicate()[0]
+    assert cancel.returncode == 0
     assert manager.wait() == 130
     finish(lab, undisturbed)
 
 
 def test_ctrl_c_once(lab, undisturbed, terminal):
     manager, keyboard = terminal()
-    run = lab.trained()
+    (held,) = lab.hold()
     lab.ledger.injected += 1
     os.write(keyboard, b"\x03")
-    shown = lab.wait(lambda: (text := read(keyboard)) and "goes on from here" in text and text)
+    watch(keyboard, lambda: held.asked)
+    held.go_on()
+    shown = watch(keyboard, lambda: manager.poll() is not None)
     assert "interrupted: " in shown
-    assert manager.wait() == 130
-    assert run.directory.last_checkpoint.exists()
+    assert "goes on from here" in shown
+    assert manager.returncode == 130
+    assert held.run.directory.last_checkpoint.exists()
     finish(lab, undisturbed)
 
 
 def test_ctrl_c_twice(lab, undisturbed, terminal):
     manager, keyboard = terminal()
-    lab.trained()
+    (held,) = lab.hold()
     children = lab.descendants(manager.pid)
     lab.ledger.injected += 1
+    os.write(keyboard, b"\x03")
+    watch(keyboard, lambda: held.asked)  # Two that arrive at once are one.
     begin = time.monotonic()
     os.write(keyboard, b"\x03")
-    time.sleep(0.01)
-    os.write(keyboard, b"\x03")
-    while manager.poll() is None:
-        read(keyboard)
-        time.sleep(0.01)
+    watch(keyboard, lambda: manager.poll() is not None)
     assert manager.returncode == 130
     assert time.monotonic() - begin < 20
     lab.ended(children)
@@ -169,13 +182,14 @@ def test_ctrl_c_twice(lab, undisturbed, terminal):
 
 def test_the_terminal_is_closed(lab, undisturbed, terminal):
     manager, keyboard = terminal()
-    run = lab.trained()
+    held = lab.hold()
     children = lab.descendants(manager.pid)
     lab.ledger.injected += 1
     os.close(keyboard)
+    lab.let_go(held)
     assert manager.wait() != 0
     lab.ended(children)
-    assert run.directory.last_checkpoint.exists()
+    assert held[0].run.directory.last_checkpoint.exists()
     finish(lab, undisturbed)
 
 
@@ -189,7 +203,7 @@ def test_two_managers_do_nothing_twice(lab, undisturbed):
 
 def test_one_of_two_managers_is_killed(lab, undisturbed):
     first = lab.start()
-    lab.trained()
+    lab.hold(2)
     second = lab.start()
     lab.wait(lambda: "is being executed elsewhere" in lab.output)
     lab.kill(first.pid)

@@ -1,11 +1,15 @@
 """A study on a real Ray cluster of two machines, one of which dies."""
 
+import os
+import signal
+
 import pytest
 
 pytest.importorskip("ray", reason="pip install 'awlab[ray]'")
 
 from ray.cluster_utils import Cluster
 
+from tests.faults.conftest import alive
 from tests.faults.slurm_cluster import free_port
 
 pytestmark = [
@@ -33,9 +37,12 @@ def cluster(monkeypatch):
 def test_a_machine_dies(lab, cluster, undisturbed):
     machines, client = cluster
     manager = lab.start("--backend", "ray")
-    lab.trained()
+    held = lab.hold(2)  # One on each machine.
     lab.ledger.injected += 1
     machines.remove_node(machines.worker_nodes.copy().pop(), allow_graceful=False)
+    lab.wait(lambda: len(alive([one.pid for one in held])) == 1)
+    for pid in alive([one.pid for one in held]):
+        os.kill(pid, signal.SIGCONT)
     assert manager.wait(timeout=300) == 0, lab.output
     assert lab.results() == undisturbed
     assert "goes on later" in lab.output
@@ -48,10 +55,11 @@ def test_a_machine_dies(lab, cluster, undisturbed):
 
 def test_the_manager_is_asked_to_end(lab, cluster, undisturbed):
     manager = lab.start("--backend", "ray")
-    run = lab.trained()
-    lab.kill(manager.pid, 15)
+    held = lab.hold()
+    lab.kill(manager.pid, signal.SIGTERM)
+    lab.let_go(held)
     assert manager.wait(timeout=120) == 75
-    assert run.directory.last_checkpoint.exists()
+    assert held[0].run.directory.last_checkpoint.exists()
     assert "the same command goes on from here" in lab.output
     assert lab.ablate() == 0, lab.output  # Here, without the cluster.
     assert lab.results() == undisturbed
