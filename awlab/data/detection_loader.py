@@ -8,7 +8,7 @@ from awlab.data.objects import Target
 from awlab.data.randomness import fold
 from awlab.data.sampling import Batch, EvaluationBatches, TrainingBatches
 from awlab.data.scene_augmentation import SceneAugment
-from awlab.data.scenes import Scenes
+from awlab.data.scenes import SceneFiles, Scenes
 
 Images = list[Tensor]
 Targets = list[Target]
@@ -65,6 +65,7 @@ def _moved(one: Target, device: torch.device) -> Target:
 class _Reader(Reader):
     def __init__(self, scenes: Scenes, augment: SceneAugment | None, seed: int) -> None:
         self.scenes = scenes
+        self.paths = scenes.paths if isinstance(scenes, SceneFiles) else None
         self.augment = augment
         self.seed = seed
 

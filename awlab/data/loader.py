@@ -1,15 +1,18 @@
 """Read, augment and normalise the batches of a split."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from awlab.data.augmentation import Augment, Normalize
 from awlab.data.errors import DataError
+from awlab.data.image_files import ImageFiles
 from awlab.data.image_set import Images
 from awlab.data.randomness import fold
 from awlab.data.sampling import Batch, EvaluationBatches, TrainingBatches
@@ -21,6 +24,12 @@ Item = TypeVar("Item")
 class Reader(Dataset, ABC):
     """Reads whole batches, perhaps in a process of its own."""
 
+    reading: Tensor | None = None
+    """What each worker reads, in memory that all processes share: its process number, and of the
+    images their count and positions in the split. A process that dies says nothing any more."""
+    paths: np.ndarray | None = None
+    """Files of the split, as bytes, where there are any."""
+
     @abstractmethod
     def read(self, batch: Batch) -> Any:
         """Read what belongs to a batch, on the CPU.
@@ -29,7 +38,16 @@ class Reader(Dataset, ABC):
             DataError: When a file is damaged.
         """
 
+    def name(self, index: int) -> str:
+        """What to call an image of the split."""
+        where = f"image {index} of its split"
+        return where if self.paths is None else f"{os.fsdecode(self.paths[index])} ({where})"
+
     def __getitem__(self, batch: Batch) -> tuple[Batch, Any]:
+        worker = get_worker_info()
+        if worker is not None and self.reading is not None:
+            place = torch.tensor([os.getpid(), len(batch.indices), *batch.indices])
+            self.reading[worker.id, : len(place)] = place
         try:
             return batch, self.read(batch)
         except DataError as error:
@@ -60,8 +78,11 @@ class SplitLoader(Iterable[Item], Generic[Item], ABC):
     ) -> None:
         self.batches = batches
         self.device = device
+        self._reader = reader
         self._items: Iterable[tuple[Batch, Any]] = _InTurn(reader, batches)
         if workers:
+            shape = (workers, 2 + batches.most)
+            reader.reading = torch.zeros(shape, dtype=torch.int64).share_memory_()
             self._items = DataLoader(
                 reader,
                 sampler=batches,
@@ -83,6 +104,12 @@ class SplitLoader(Iterable[Item], Generic[Item], ABC):
 
     def __iter__(self) -> Iterator[Item]:
         return map(self._finish_or_raise, iter(self._items))
+
+    def read_by(self, process: int) -> list[str]:
+        """The images that a worker has read last, or was reading when it died."""
+        rows = [] if self._reader.reading is None else self._reader.reading.tolist()
+        last = [row[2 : 2 + row[1]] for row in rows if row[0] == process]
+        return [self._reader.name(index) for indices in last for index in indices]
 
     def state_dict(self) -> dict[str, Any]:
         """Tell Lightning that the order resumes: there is nothing to store for that."""
@@ -143,6 +170,7 @@ class Loader(SplitLoader[tuple[Tensor, Tensor]]):
 class _Reader(Reader):
     def __init__(self, images: Images, seed: int | None) -> None:
         self.images = images
+        self.paths = images.paths if isinstance(images, ImageFiles) else None
         self.seed = seed
 
     def read(self, batch: Batch) -> Tensor:

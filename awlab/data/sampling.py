@@ -80,6 +80,11 @@ class TrainingBatches:
         self.position = position
         self.steps = steps_per_epoch(images, share.global_batch_size)
 
+    @property
+    def most(self) -> int:
+        """Images of the largest batch."""
+        return self.share.batch_size
+
     def __len__(self) -> int:
         """Micro-batches in a full epoch, also when iteration starts within one."""
         return self.steps * self.share.accumulation
@@ -108,6 +113,11 @@ class EvaluationBatches:
         mine = torch.arange(images)[rank::world]
         batches = -(-images // (batch_size * world))
         self.batches = [Batch(0, part.tolist()) for part in mine.tensor_split(batches) if len(part)]
+
+    @property
+    def most(self) -> int:
+        """Images of the largest batch."""
+        return max((len(batch.indices) for batch in self.batches), default=0)
 
     def __len__(self) -> int:
         return len(self.batches)

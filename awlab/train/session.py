@@ -26,6 +26,7 @@ from awlab.spec.errors import InputError
 from awlab.spec.experiment import Experiment
 from awlab.train.callbacks import Recorder, StepSeed
 from awlab.train.checkpoint import load, newest_good, sweep
+from awlab.train.dead_reader import DeadReader
 from awlab.train.detection_pictures import evenly, write_detections
 from awlab.train.devices import Devices, Division, divide
 from awlab.train.explain import explain
@@ -39,6 +40,7 @@ from awlab.train.progress import Watch
 from awlab.train.quiet import deterministic, logged
 from awlab.train.ranks import Ranks
 from awlab.train.signals import StopError, StopSignals
+from awlab.train.skipped_steps import SkippedSteps
 from awlab.train.spread import spread
 from awlab.train.trainer import averaging, build_trainer
 
@@ -162,8 +164,10 @@ class Session:
                 callbacks=[
                     StepSeed(self.experiment.seed),
                     *averaging(training),
+                    SkippedSteps(),
                     recorder,
                     *self._watch(recorder),
+                    DeadReader(),
                     Guard(self.experiment, self.directory, self.stop),
                 ],
             )

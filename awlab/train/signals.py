@@ -24,7 +24,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.deferred = False
         self.code = 0
-        """Exit code that was asked for while deferred; 0 when nobody asked."""
+        """Exit code that was asked for; 0 when nobody asked."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -47,6 +47,7 @@ class StopSignals:
         del frame
         code = CODES[signal.Signals(number)]
         if not self.deferred:
+            self.code = code  # The error gets lost in a destructor: then the training obeys.
             raise StopError(code)
         if code == INTERRUPTED and self.code == INTERRUPTED:
             raise KeyboardInterrupt

@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,16 @@ def test_a_damaged_image_is_one_clear_error(files, workers):
     message = str(error.value)
     assert message.startswith(f"{path} (image 3 of its split) cannot be read: ")
     assert "\n" not in message
+
+
+def test_what_each_worker_has_read_last_is_known(files):
+    loader = evaluation(files, workers=2)
+    assert [len(labels) for _, labels in loader] == [8, 8, 8]
+    workers = {child.pid for child in multiprocessing.active_children()}
+    found = sorted(loader.read_by(worker) for worker in workers if loader.read_by(worker))
+    names = [f"{os.fsdecode(path)} (image {k} of its split)" for k, path in enumerate(files.paths)]
+    assert found == sorted([names[8:16], names[16:]])
+    assert loader.read_by(os.getpid()) == evaluation(files).read_by(os.getpid()) == []
 
 
 def test_the_generator_of_dropout_is_left_alone(array):

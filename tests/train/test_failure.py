@@ -17,6 +17,9 @@ from awlab.train.guard import DivergedError
         (DiskFullError("disk full at runs"), "disk full"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk full"),
         (OSError(errno.EACCES, "Permission denied"), "error"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "killed"),
+        (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), "killed"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "error"),
         (KeyError("layer"), "error"),
     ],
 )

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import signal
 import time
@@ -7,7 +8,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from awlab.data import image_files
 from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
+from awlab.execute.outcome import Outcome, outcome_of
 from awlab.record import environment
 from awlab.record.claim import ClaimedElsewhereError, claim
 from awlab.record.environment import read_attempts
@@ -300,6 +303,37 @@ def test_an_image_that_turns_out_to_be_damaged(tiny, small_image_folder):
         runtime={"data_root": str(small_image_folder), "workers": 0},
     )
     refuse(experiment, r"pets/train/fox/fox_\d\.(jpg|png)")
+
+
+@pytest.mark.fault
+def test_a_process_that_reads_images_dies(tiny, small_image_folder, monkeypatch):
+    """The run fails fast, tells what was being read, and counts as killed: it is tried again."""
+    read = image_files.decode
+    victim = small_image_folder / "pets" / "train" / "fox" / "fox_3.png"
+
+    def decode(path, index):
+        if path == str(victim):
+            os._exit(1)
+        return read(path, index)
+
+    monkeypatch.setattr(image_files, "decode", decode)
+    experiment = tiny(
+        data={"kind": "image_folder", "folder": "pets", "classes": 3, "size": 32, "resize": 40}
+        | {"validation_fraction": 0.3},
+        training={"batch_size": 4},
+        runtime={"data_root": str(small_image_folder), "workers": 1},
+    )
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker \(pid"):
+        fit.run(experiment)
+    assert time.monotonic() - start < 60
+    directory = RunDirectory.of(experiment)
+    assert outcome_of(directory, 1) is Outcome.KILLED
+    told = directory.error.read_text()
+    assert re.search(
+        rf"It was reading, or had just read: .*{victim} \(image \d+ of its split\)", told
+    )
+    assert "with 0 the run reads by itself" in told
 
 
 @pytest.mark.fault

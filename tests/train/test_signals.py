@@ -30,6 +30,31 @@ def test_a_deferred_signal_is_noted_and_nothing_else(number, code):
         assert stop.code == code
 
 
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_comes_in_a_destructor_is_not_lost():
+    class Ends:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            sum(range(1000))
+
+    with StopSignals() as stop:
+        Ends()  # What is raised in there, Python only prints.
+        assert stop.code == PREEMPTED
+
+
+@pytest.mark.fault
+def test_a_second_request_during_a_save_is_noted_and_the_save_ends():
+    saved = []
+    with StopSignals() as stop:
+        stop.deferred = True
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        saved.append("whole")
+        assert stop.code == PREEMPTED
+    assert saved == ["whole"]
+
+
 def test_the_first_signal_decides():
     with StopSignals() as stop:
         stop.deferred = True
