@@ -1,10 +1,12 @@
 """A W&B run that is open, or none: nothing that W&B does reaches its caller."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import wandb
 
+from awlab.execute.pool import ROOM_BYTES
 from awlab.train.wandb_run import Notify, first_line
 
 
@@ -42,6 +44,7 @@ class OpenRun:
     def finish(self, exit_code: int) -> None:
         """End the W&B run; afterwards there is none."""
         self.attempt(lambda run: run.finish(exit_code=exit_code))
+        self.attempt(_check_room)
         self.run = None
 
     def _tell(self, error: Exception) -> None:
@@ -52,6 +55,13 @@ class OpenRun:
                 f"kept of it: {_sync(self.run)}"
             )
         self._told = True
+
+
+def _check_room(run: wandb.Run) -> None:
+    """Raise `OSError` where W&B could not write; its own process keeps silent about that."""
+    folder = Path(run.dir).parent
+    if shutil.disk_usage(folder).free < ROOM_BYTES:
+        raise OSError(f"the disk of {folder} is full, so what W&B wrote there is cut off")
 
 
 def _sync(run: wandb.Run) -> str:

@@ -104,6 +104,7 @@ def test_runs_get_disjoint_gpus(experiments: list[Experiment]) -> None:
     assert {first, second} == {("0", "1"), ("2", "3")}
 
 
+@pytest.mark.fault
 def test_a_killed_run_is_tried_again_a_few_times(experiments: list[Experiment]) -> None:
     code = "os.kill(os.getpid(), 9) if attempt < 1 else finish()"
     assert ends(list(Pool(Devices(), scripted(code), retries=1).execute(experiments[:1]))) == [

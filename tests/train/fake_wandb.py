@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +24,8 @@ class FakeWandb(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.status = 200
         """Of all answers."""
+        self.delay = 0.0
+        """Seconds before each answer."""
         self.runs: dict[str, dict[str, Any]] = {}
         """What was said about each run, by its id; `history` holds its rows."""
         self.artifacts: dict[str, bool] = {}
@@ -164,6 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.body())
+        time.sleep(self.fake.delay)
         if self.fake.status != 200:
             self.reply({})
         elif self.path == "/graphql":

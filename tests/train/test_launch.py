@@ -1,7 +1,7 @@
 import json
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -92,11 +92,18 @@ def test_a_refusal_of_a_rank_is_told_as_it_is(pretend):
         pretend('printf "no such folder" > "$4/rank-$RANK.txt"; exit 2')
 
 
-def test_signals_are_passed_on(pretend):
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+def test_signals_are_passed_on(pretend, tmp_path):
+    ready = tmp_path / "ready"
+
+    def ask():
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=ask, daemon=True).start()
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(StopError) as stopped:
-        pretend(f"trap 'exit {PREEMPTED}' TERM\nwhile :; do sleep 0.1; done")
+        pretend(f"trap 'exit {PREEMPTED}' TERM\ntouch {ready}\nwhile :; do sleep 0.1; done")
     assert stopped.value.code == PREEMPTED
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -249,26 +256,53 @@ def test_under_torchrun_a_run_is_the_same(tiny, weights, tmp_path, capfd):
     assert result["metrics"] == pytest.approx(alone.metrics, rel=1e-3)
 
 
+def ip(*arguments):
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def namespaces():
+    """Two machines, as far as they can be told on one: network namespaces joined by a cable.
+
+    Yields what to write before a command for it to be executed on each.
+    """
+    names = [f"awlab-{os.getpid()}-{side}" for side in "ab"]
+    if shutil.which("ip") is None or os.geteuid() != 0:
+        pytest.skip("network namespaces need root and ip: apt-get install iproute2")
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        one, other = (["eth0", "netns", name] for name in names)
+        ip("link", "add", *one, "type", "veth", "peer", "name", *other)
+        for number, name in enumerate(names, start=1):
+            ip("-n", name, "address", "add", f"10.77.0.{number}/24", "dev", "eth0")
+            for link in ("lo", "eth0"):
+                ip("-n", name, "link", "set", link, "up")
+        yield [["ip", "netns", "exec", name] for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_four_ranks_in_two_groups_of_torchrun_mean_the_same_as_one(tiny, tmp_path):
-    """Two groups are two machines, as far as that can be told on one: one of them leads."""
+def test_four_ranks_on_two_machines_mean_the_same_as_one(tiny, tmp_path, namespaces):
     training = {"epochs": 1, "batch_size": 240, "optimizer": {"kind": "sgd", "lr": 0.01}}
     model = {"kind": "wide_resnet", "depth": 10, "width": 1}
     file = tmp_path / "experiment.yaml"
     file.write_text(dump(tiny(model=model, training=training)))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    rendezvous = ["--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    rendezvous = ["--nnodes=2", "--master-addr=10.77.0.1", "--master-port=29500"]
     command = [sys.executable, "-m", "torch.distributed.run", *rendezvous, "--nproc-per-node=2"]
     machines = [
         subprocess.Popen(
-            [*command, f"--node-rank={rank}", "-m", "awlab", "run", str(file), "--json"],
+            [*enter, *command, f"--node-rank={rank}", "-m", "awlab", "run", str(file), "--json"],
             stdout=subprocess.PIPE,
             text=True,
+            # The name of this machine leads to its loopback, as it may in a cluster.
+            env={**os.environ, "GLOO_SOCKET_IFNAME": "eth0"},
         )
-        for rank in (0, 1)
+        for rank, enter in enumerate(namespaces)
     ]
     first, second = (machine.communicate(timeout=300)[0] for machine in machines)
     assert [machine.returncode for machine in machines] == [0, 0]

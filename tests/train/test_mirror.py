@@ -1,8 +1,12 @@
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -320,6 +324,99 @@ def test_a_server_that_dies_is_told_once_and_loses_no_row(tmp_path, server, monk
     assert notices[0].endswith(f"wandb sync {folder}")
     rows = [row for row in read_back(folder)["history"] if "val/loss" in row["item"]]
     assert len(rows) == STEPS
+
+
+def rows_of(run):
+    return [row for row in run["history"] if "val/loss" in row]
+
+
+@pytest.mark.fault
+def test_no_step_waits_for_a_slow_server(tmp_path, server):
+    directory, notices, seconds = RunDirectory(tmp_path / "run"), [], []
+    with open_mirror(experiment(wandb="online"), directory, notify=notices.append) as mirror:
+        server.delay = 0.2
+        for step in range(40):
+            start = time.perf_counter()
+            mirror.logger.log_metrics({"val/loss": 1.0}, step)
+            seconds.append(time.perf_counter() - start)
+            time.sleep(0.01)
+        server.delay = 0.0
+    assert max(seconds) < 0.2  # As long as one answer takes.
+    assert sorted(seconds)[-2] < 0.05
+    assert notices == []
+    (run,) = server.runs.values()
+    assert len(rows_of(run)) == 40
+
+
+@pytest.mark.fault
+def test_a_server_that_is_ill_for_a_moment_gets_all_rows(tmp_path, server):
+    directory, notices = RunDirectory(tmp_path / "run"), []
+    with open_mirror(experiment(wandb="online"), directory, notify=notices.append) as mirror:
+        server.status = 503
+        healthy = threading.Timer(1.5, setattr, (server, "status", 200))
+        healthy.start()
+        for step in range(STEPS):
+            mirror.logger.log_metrics({"val/loss": 1.0}, step)
+        mirror.summarize(RESULT)
+    healthy.join()
+    assert notices == []
+    (run,) = server.runs.values()
+    assert len(rows_of(run)) == STEPS
+
+
+@pytest.mark.fault
+def test_a_key_that_is_refused_in_the_midst_is_told_and_loses_no_row(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 3)
+    directory, notices = RunDirectory(tmp_path / "run"), []
+    start = time.monotonic()
+    mirror_a_run(directory, "online", notices, lambda: setattr(server, "status", 401))
+    assert time.monotonic() - start < 30
+    (folder,) = folders(directory, "online")
+    assert len(notices) == 1, notices
+    assert notices[0].endswith(f"wandb sync {folder}")
+    assert len(rows_of({"history": [row["item"] for row in read_back(folder)["history"]]})) == STEPS
+
+
+@pytest.mark.fault
+def test_a_disk_of_wandb_that_is_full_is_told_and_ends_nothing(tmp_path):
+    """Also where only W&B's own process writes there, which keeps silent about it."""
+    directory, notices = RunDirectory(tmp_path / "run"), []
+    directory.wandb.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(directory.wandb)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        with open_mirror(experiment(wandb="offline"), directory, notify=notices.append) as mirror:
+            with suppress(OSError), (directory.wandb / "filler").open("wb") as filler:
+                while True:
+                    filler.write(b"0" * 4096)
+                    filler.flush()
+            for step in range(STEPS):
+                mirror.logger.log_metrics({"val/loss": 1.0}, step)
+            mirror.summarize(RESULT)
+    finally:
+        subprocess.run(["umount", "-l", str(directory.wandb)], check=True)
+    (notice,) = notices
+    assert re.match(r"W&B: the disk of .*/wandb/offline-run-.* is full, so what W&B wrote", notice)
+    assert "The run directory has it all" in notice
+
+
+@pytest.mark.fault
+def test_pictures_of_wandb_that_were_removed_before_an_upload(tmp_path, server):
+    """Its rows still arrive; when all is gone, W&B says so, and the run directory has it all."""
+    directory = RunDirectory(tmp_path / "tiny-0123456789")
+    mirror_a_run(directory, "offline")
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", str(directory.wandb)]
+    shutil.rmtree(directory.wandb / "data")
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    (run,) = server.runs.values()
+    assert len(rows_of(run)) == STEPS
+    assert list(server.artifacts.values()) == [False]
+    shutil.rmtree(directory.wandb)
+    refused = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"'{directory.wandb}' does not exist" in refused.stderr
+    assert len(list(directory.gradcam.glob("*-overlay.png"))) == 3
 
 
 class Orphan:
