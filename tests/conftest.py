@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fault_ledger import ledger as ledger
-from tests.fault_ledger import pytest_runtest_makereport as pytest_runtest_makereport
-from tests.fault_ledger import pytest_terminal_summary as pytest_terminal_summary
-
 if TYPE_CHECKING:
     from awlab.data import SceneSet
+
+pytest_plugins = ["tests.fault_ledger", "tests.fuzz_ledger"]
 
 
 @pytest.fixture(scope="session", autouse=True)

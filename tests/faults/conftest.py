@@ -31,7 +31,7 @@ STUDY: dict[str, Any] = {
         "name": "tiny",
         "model": {"kind": "resnet", "depth": 18, "width": 2, "stem": "cifar"},
         "data": {"kind": "digits"},
-        "training": {"epochs": 6, "batch_size": 64, "optimizer": {"kind": "sgd", "lr": 0.05}},
+        "training": {"epochs": 4, "batch_size": 64, "optimizer": {"kind": "sgd", "lr": 0.05}},
         "runtime": {"gradcam_images": 0, "wandb": "disabled", "checkpoint_every_steps": 5},
     },
     "axes": {"conv": {"path": "model.conv", "values": {"plain": None, "aw": {"kind": "aw"}}}},

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from awlab.execute.exit_codes import INTERRUPTED, PREEMPTED
+from awlab.record.record import read_epochs
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
 from awlab.spec.load import dump, load_experiment
@@ -311,3 +312,31 @@ def test_four_ranks_on_two_machines_mean_the_same_as_one(tiny, tmp_path, namespa
     assert alone is not None
     assert json.loads(first)["metrics"] == pytest.approx(alone.metrics, rel=1e-3)
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_detector_on_two_ranks(tiny_detection, weights, tmp_path):
+    """Images, norms and what is measured are those of one process, to rounding; losses are not.
+
+    Each rank draws the anchors and regions that it learns from. Steps too small to change a weight
+    leave nothing else to differ.
+    """
+    training = {"epochs": 1, "optimizer": {"kind": "sgd", "lr": 1e-12}}
+    one, two = (
+        tiny_detection(training=training, runtime={"root": str(tmp_path / str(n)), "devices": n})
+        for n in (1, 2)
+    )
+    alone, together = fit.run(one), fit.run(two)
+    assert alone is not None
+    assert together is not None
+    assert together.metrics == pytest.approx(alone.metrics, rel=1e-3)
+    assert together.best.metrics == pytest.approx(alone.best.metrics, rel=1e-3)
+    expected, found = weights(one), weights(two)
+    statistics = [name for name in expected if "running_" in name]
+    assert statistics
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5)
+    losses = [read_epochs(RunDirectory.of(run))[0].metrics["train/loss"] for run in (one, two)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.3)
