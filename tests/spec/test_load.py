@@ -1,5 +1,6 @@
 import json
 import random
+import sys
 from contextlib import suppress
 
 import pytest
@@ -142,6 +143,25 @@ def test_a_byte_order_mark_is_no_content(file):
     assert load_experiment(file).name == "study"
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("key", ["class_path", "_target_", "import"])
+def test_nothing_in_a_file_imports_a_class(file, tmp_path, monkeypatch, key):
+    (tmp_path / "evil_of_load.py").write_text("Model = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = message(file, [f"model={{kind: resnet, depth: 18, {key}: evil_of_load.Model}}"])
+    assert f"model.{key}: unknown key" in text
+    assert "evil_of_load" not in sys.modules
+
+
+@pytest.mark.fault
+def test_tags_call_nothing(file, tmp_path):
+    mark = tmp_path / "called"
+    file.write_text(f"name: !!python/object/apply:os.mkdir ['{mark}']\n")
+    assert "tags (tag:yaml.org,2002:python/object/apply:os.mkdir) are not allowed" in message(file)
+    assert not mark.exists()
+
+
+@pytest.mark.fault
 def test_a_large_file_is_not_read(file):
     file.write_text("# " + "x" * MAX_BYTES)
     assert (

@@ -28,12 +28,13 @@ def test_missing_data_are_missed_at_once(tiny: Callable[..., Experiment], tmp_pa
 def test_only_ranks_that_train_together_share_batch_statistics(
     tiny: Callable[..., Experiment],
 ) -> None:
-    def synchronised(devices: Devices) -> bool:
-        module = build_module(tiny(), devices, train_size=100)
+    def synchronised(devices: Devices, **training: bool) -> bool:
+        module = build_module(tiny(training=training), devices, train_size=100)
         return any(isinstance(part, SyncBatchNorm) for part in module.modules())
 
     assert not synchronised(CPU)
     assert synchronised(Devices("cpu", 2))
+    assert not synchronised(Devices("cpu", 2), sync_batchnorm=False)
 
 
 def test_memory_format(tiny: Callable[..., Experiment]) -> None:

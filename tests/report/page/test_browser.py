@@ -211,6 +211,7 @@ def test_the_policy_holds(show: Callable[[str], Chrome], html: str) -> None:
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">\u202e'
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 def test_names_do_nothing(
     show: Callable[[str], Chrome], make_plan: MakePlan, finish: Finish, explain: Explain

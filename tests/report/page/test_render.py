@@ -201,6 +201,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_are_text_and_nothing_more(
     make_plan: MakePlan, finish: Finish, explain: Explain, text: str
