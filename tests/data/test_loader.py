@@ -98,7 +98,7 @@ def test_a_damaged_image_is_one_clear_error(files, workers):
 def test_what_each_worker_has_read_last_is_known(files):
     loader = evaluation(files, workers=2)
     assert [len(labels) for _, labels in loader] == [8, 8, 8]
-    workers = {child.pid for child in multiprocessing.active_children()}
+    workers = {child.pid or 0 for child in multiprocessing.active_children()}
     found = sorted(loader.read_by(worker) for worker in workers if loader.read_by(worker))
     names = [f"{os.fsdecode(path)} (image {k} of its split)" for k, path in enumerate(files.paths)]
     assert found == sorted([names[8:16], names[16:]])

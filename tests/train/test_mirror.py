@@ -334,6 +334,7 @@ def rows_of(run):
 def test_no_step_waits_for_a_slow_server(tmp_path, server):
     directory, notices, seconds = RunDirectory(tmp_path / "run"), [], []
     with open_mirror(experiment(wandb="online"), directory, notify=notices.append) as mirror:
+        assert mirror.logger is not None
         server.delay = 0.2
         for step in range(40):
             start = time.perf_counter()
@@ -352,6 +353,7 @@ def test_no_step_waits_for_a_slow_server(tmp_path, server):
 def test_a_server_that_is_ill_for_a_moment_gets_all_rows(tmp_path, server):
     directory, notices = RunDirectory(tmp_path / "run"), []
     with open_mirror(experiment(wandb="online"), directory, notify=notices.append) as mirror:
+        assert mirror.logger is not None
         server.status = 503
         healthy = threading.Timer(1.5, setattr, (server, "status", 200))
         healthy.start()
@@ -387,6 +389,7 @@ def test_a_disk_of_wandb_that_is_full_is_told_and_ends_nothing(tmp_path):
         pytest.skip("only root may mount a small disk")
     try:
         with open_mirror(experiment(wandb="offline"), directory, notify=notices.append) as mirror:
+            assert mirror.logger is not None
             with suppress(OSError), (directory.wandb / "filler").open("wb") as filler:
                 while True:
                     filler.write(b"0" * 4096)

@@ -3,11 +3,14 @@
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+from awlab.record.record import read_metrics
+from awlab.record.run_directory import RunDirectory
 from awlab.train.guard import DivergedError
+from awlab.train.json_lines import JSONLinesLogger
 from awlab.train.skipped_steps import SkippedSteps
 
 
@@ -31,39 +34,23 @@ class Steep(pl.LightningModule):
         return optimizer
 
 
-class Rows(Logger):
-    name, version = "rows", 0
-
-    def __init__(self):
-        super().__init__()
-        self.rows = []
-
-    def log_metrics(self, metrics, step=None):
-        self.rows.append(metrics | {"step": step})
-
-    def log_hyperparams(self, params, *_, **__):
-        pass
-
-
 def train(gradient, steps, *, precision="16-mixed", epochs=1, tmp_path):
-    module, skipped, rows = Steep(gradient), SkippedSteps(), Rows()
-    plugins = {}
-    if precision == "16-mixed":
-        plugins = {"plugins": [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))]}
+    module, skipped, rows = Steep(gradient), SkippedSteps(), RunDirectory(tmp_path)
+    mixed = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        logger=rows,
+        logger=JSONLinesLogger(rows.metrics, attempt=1),
         callbacks=[skipped],
         default_root_dir=tmp_path,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        **plugins,
+        plugins=mixed if precision == "16-mixed" else None,
     )
-    loader = torch.utils.data.DataLoader(torch.zeros(steps, 1))
+    loader = DataLoader(TensorDataset(torch.zeros(steps, 1)))
     trainer.fit(module, loader)
-    return module, skipped, rows.rows
+    return module, skipped, read_metrics(rows)
 
 
 @pytest.mark.fault
