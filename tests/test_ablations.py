@@ -26,6 +26,7 @@ CELLS = {  # file: cells, seeds, baseline
     "ssd300_voc": (8, 9, "SSD300"),
     "stages": (6, 8, "none"),
 }
+EXCLUDED = {"expand_dims": {"expand=n,f2=product"}}
 MISPRINTED = {  # parameters that no rule gives together with those of the ResNet50 rows; ours, in M
     "AW-ResNet101": 44.86,
     "AW-SE-ResNet101": 49.64,
@@ -59,6 +60,10 @@ def planned(name):
     return plan(*read_ablation(ROOT / "ablations" / f"{name}.yaml"))
 
 
+def run_cells(name):
+    return [cell for cell in planned(name).cells if cell.excluded is None]
+
+
 def built(cell):
     with torch.device("meta"):
         return build.network(cell.runs[0].experiment)
@@ -77,19 +82,20 @@ def test_the_cells_are_these(name):
     study = planned(name)
     assert (len(study.cells), len(study.ablation.seed_values), study.baseline) == CELLS[name]
     assert study.ablation.name == name
-    assert {cell.excluded for cell in study.cells} == {None}
-    assert len(study.runs) == len(study.cells) * len(study.ablation.seed_values)
+    excluded = {cell.name for cell in study.cells if cell.excluded}
+    assert excluded == EXCLUDED.get(name, set())
+    assert len(study.runs) == len(run_cells(name)) * len(study.ablation.seed_values)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_builds_a_network_of_its_own(name):
-    networks = [built(cell) for cell in planned(name).cells]
+    networks = [built(cell) for cell in run_cells(name)]
     assert len({fingerprint(network) for network in networks}) == len(networks)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_printed_parameters_are_met(name):
-    for cell in planned(name).cells:
+    for cell in run_cells(name):
         paper = cell.runs[0].experiment.paper
         if paper is not None and paper.parameters_m is not None:
             ours = round(parameters(built(cell)) / 1e6, 2)
