@@ -131,11 +131,15 @@ def default_layer(model: nn.Module, x_NCHW: Tensor) -> str:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold a network in evaluation mode; then give each of its modules its own mode back."""
+    """Hold a network in evaluation mode; then give each of its modules its own mode back.
+
+    A compiled network runs uncompiled, because it would not call hooks that came after compiling.
+    """
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        yield
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         for module in training:
             module.training = True

@@ -32,14 +32,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from awlab.nn import grouped_conv, kernels, portable_conv, sample_conv, tap_conv
+from awlab.nn import kernels, loop_operator, portable_conv, sample_conv
 from awlab.nn.geometry import Geometry, image_size, kernel_size
 
 ONE_SIDED_CHANNELS, TWO_SIDED_CHANNELS = 64, 128
 """From here on the matrix products of `samples` beat a grouped convolution's loops."""
 
 Form = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
-Gradients = Callable[[Tensor, Tensor, Tensor, Tensor, Geometry], tuple[Tensor, Tensor, Tensor]]
 
 
 def gated_conv2d(
@@ -169,14 +168,13 @@ class GatedConv(torch.autograd.Function):
         weight_OIhw: Tensor,
         gate_BOIhw: Tensor,
         geometry: Geometry,
-        output: Form,
-        gradients: Gradients,
+        form: str,
     ) -> Tensor:
-        return output(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
+        return loop_operator.FORMS[form].output(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x_NIHW, weight_OIhw, gate_BOIhw, ctx.geometry, _, ctx.gradients = inputs
+        x_NIHW, weight_OIhw, gate_BOIhw, ctx.geometry, ctx.form = inputs
         ctx.save_for_backward(x_NIHW, weight_OIhw, gate_BOIhw)
 
     @staticmethod
@@ -185,14 +183,25 @@ class GatedConv(torch.autograd.Function):
         ctx: Any, *grad_outputs: Any
     ) -> tuple[Tensor | None, ...]:
         (grad_NOHW,) = grad_outputs
-        return *ctx.gradients(grad_NOHW, *ctx.saved_tensors, ctx.geometry), None, None, None
+        gradients = loop_operator.FORMS[ctx.form].gradients
+        return *gradients(grad_NOHW, *ctx.saved_tensors, ctx.geometry), None, None
+
+
+def looped(
+    form: str, x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry
+) -> Tensor:
+    """Convolve by a form that loops; a compiler sees it whole."""
+    if not torch.compiler.is_compiling():
+        return GatedConv.apply(x_NIHW, weight_OIhw, gate_BOIhw, geometry, form)
+    places = map(list, geometry[:3])
+    operands = (x_NIHW, weight_OIhw, gate_BOIhw)
+    return loop_operator.gated_conv2d(*operands, *places, geometry.groups, form)
 
 
 def taps(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
     """Convolve tap by tap, for a gate that is shared along C1 or along C2."""
     gate_NOIhw = one_side(gate_BOIhw, x_NIHW, weight_OIhw)
-    forwards, backwards = tap_conv.output, tap_conv.gradients
-    return GatedConv.apply(x_NIHW, weight_OIhw, gate_NOIhw, geometry, forwards, backwards)
+    return looped("taps", x_NIHW, weight_OIhw, gate_NOIhw, geometry)
 
 
 def fused(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
@@ -207,14 +216,12 @@ def fused(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geo
 def samples(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
     """Convolve with the weights of a few samples at a time, for any gate."""
     gate_NOIhw = per_sample(gate_BOIhw, x_NIHW)
-    forwards, backwards = sample_conv.output, sample_conv.gradients
-    return GatedConv.apply(x_NIHW, weight_OIhw, gate_NOIhw, geometry, forwards, backwards)
+    return looped("samples", x_NIHW, weight_OIhw, gate_NOIhw, geometry)
 
 
 def grouped(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
     """Convolve with the weights of all samples at once, for any gate and any geometry."""
-    forwards, backwards = grouped_conv.output, grouped_conv.gradients
-    return GatedConv.apply(x_NIHW, weight_OIhw, gate_BOIhw, geometry, forwards, backwards)
+    return looped("grouped", x_NIHW, weight_OIhw, gate_BOIhw, geometry)
 
 
 def portable(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:

@@ -29,6 +29,14 @@ class Geometry(NamedTuple):
         return length(0), length(1)
 
 
+def geometry_of(
+    stride: list[int], padding: list[int], dilation: list[int], groups: int
+) -> Geometry:
+    """Undo what the schema of an operator of torch asks for."""
+    (top, left), (down, right), (rows, columns) = padding, stride, dilation
+    return Geometry((down, right), (top, left), (rows, columns), groups)
+
+
 def overlap(geometry: Geometry, dim: int, tap: int, length: int, count: int) -> tuple[slice, slice]:
     """Return which of `count` outputs a tap connects with which of `length` pixels, along a dim.
 

@@ -145,11 +145,9 @@ class Shifted:
 def parts(x_NCHW: Tensor, offsets: list[list[int]], count: int) -> Iterator[tuple[slice, Shifted]]:
     """Yield the samples that fill whole chunks, then those that are left over."""
     samples = len(x_NCHW)
-    step = samples
-    if not torch.compiler.is_compiling():  # it would unroll the loop over the chunks
-        _, shape = padded_shape(x_NCHW, offsets, count)
-        cached = CHUNK_BYTES // (x_NCHW.element_size() * prod(shape))
-        step = min(samples, max(torch.get_num_threads(), cached))
+    _, shape = padded_shape(x_NCHW, offsets, count)
+    cached = CHUNK_BYTES // (x_NCHW.element_size() * prod(shape))
+    step = min(samples, max(torch.get_num_threads(), cached))
     whole = samples - samples % step
     yield slice(0, whole), Shifted(x_NCHW, offsets, count, step)
     if whole < samples:

@@ -243,7 +243,7 @@ def columns_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> lis
 
 
 def chunks(x_NIHW: Tensor) -> Iterator[slice]:
-    """Split the batch for a CPU's caches; a compiler would unroll the loop."""
+    """Split the batch for a CPU's caches."""
     samples, step = len(x_NIHW), samples_at_once(x_NIHW)
     for start in range(0, samples, step):
         yield slice(start, start + step)
@@ -252,7 +252,7 @@ def chunks(x_NIHW: Tensor) -> Iterator[slice]:
 def samples_at_once(x_NIHW: Tensor) -> int:
     """Return how many samples are done at a time."""
     samples, _, height, width = x_NIHW.shape
-    if x_NIHW.device.type != "cpu" or torch.compiler.is_compiling():
+    if x_NIHW.device.type != "cpu":
         return samples
     return min(samples, max(1, PIXELS_PER_CHUNK // (height * width)))
 

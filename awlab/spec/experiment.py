@@ -83,6 +83,15 @@ class Experiment(Spec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _what_is_compiled_has_one_shape(self) -> "Experiment":
+        if self.runtime.compile and self.model.task == "detection":
+            raise ValueError(
+                "runtime.compile (=true) is for classifiers: in a detector, the number of boxes "
+                "differs from step to step, and with it what would be compiled"
+            )
+        return self
+
     @property
     def id(self) -> str:
         """Ten hexadecimal digits: equal for two experiments exactly when they mean the same run.

@@ -26,6 +26,9 @@ class Runtime(Spec):
     """Processes per device that read images; data sets held in memory need none."""
     channels_last: bool | Literal["auto"] = "auto"
     """Memory format of images and weights; `auto` is channels-last on GPUs."""
+    compile: bool = False
+    """Whether torch.compile fuses a classifier's operations: the first step takes minutes, the
+    others less time; results are the same to rounding."""
     checkpoint_every_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps between two checkpoints within an epoch; one is written after each epoch."""
     gradcam_images: int = Field(default=8, ge=0, le=64)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from awlab.spec.training import Training
+from awlab.train.compiler import check_compiler, compile_in_place
 from awlab.train.module import TrainingModule
 from awlab.train.tally import Tally
 
@@ -17,6 +18,7 @@ class ClassificationModule(TrainingModule):
         num_classes: Classes.
         train_size: Training images.
         channels_last: Whether weights and images are laid out channels-last.
+        compiled: Whether the network is called through torch.compile.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class ClassificationModule(TrainingModule):
         num_classes: int,
         train_size: int,
         channels_last: bool = False,
+        compiled: bool = False,
     ) -> None:
         super().__init__(
             network,
@@ -39,6 +42,13 @@ class ClassificationModule(TrainingModule):
             },
             channels_last=channels_last,
         )
+        self.compiled = compiled
+        if compiled:
+            compile_in_place(self.network)
+
+    def setup(self, stage: str) -> None:
+        if self.compiled:
+            check_compiler(self.trainer.strategy.root_device)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images.contiguous(memory_format=self.memory_format))

@@ -86,11 +86,17 @@ def build_module(
         experiment,
         train_size=train_size,
         channels_last=devices.kind == "gpu" if last == "auto" else last,
+        compiled=experiment.runtime.compile,
     )
 
 
 def module_of(
-    network: nn.Module, experiment: Experiment, *, train_size: int, channels_last: bool = False
+    network: nn.Module,
+    experiment: Experiment,
+    *,
+    train_size: int,
+    channels_last: bool = False,
+    compiled: bool = False,
 ) -> TrainingModule:
     """Wrap a network in what trains and measures it, by the task of the data.
 
@@ -112,4 +118,5 @@ def module_of(
         num_classes=data.num_classes,
         train_size=train_size,
         channels_last=channels_last,
+        compiled=compiled,
     )

@@ -314,11 +314,14 @@ def test_meta_device(expand):
     assert conv.to_empty(device="cpu").weight.device.type == "cpu"
 
 
-@pytest.mark.parametrize("size", [4, 12], ids=["taps", "samples"])
-def test_compiles_in_one_piece(size):
-    conv = AWConv2d(64, 64, 3, padding=1, dtype=torch.float64)
-    x = draw_image(2, 64, (size, size)).requires_grad_()
-    compiled = torch.compile(conv, backend="eager", fullgraph=True)
+@pytest.mark.parametrize(
+    ("channels", "size"), [(64, 4), (64, 12), (8, 12)], ids=["taps", "samples", "grouped"]
+)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiles_in_one_piece(channels, size, backend):
+    conv = AWConv2d(channels, channels, 3, padding=1, dtype=torch.float64)
+    x = draw_image(2, channels, (size, size)).requires_grad_()
+    compiled = torch.compile(conv, backend=backend, fullgraph=True)
     expected = torch.autograd.grad(conv(x).square().sum(), (x, *conv.parameters()))
     gradients = torch.autograd.grad(compiled(x).square().sum(), (x, *conv.parameters()))
     torch.testing.assert_close(gradients, expected)

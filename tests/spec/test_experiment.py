@@ -240,3 +240,9 @@ def test_detectors_have_no_labels_to_smooth():
     nodes = {"model": {"kind": "ssd300"}, "data": {"kind": "digit_scenes"}, "training": training}
     with pytest.raises(SpecError, match=r"label_smoothing \(=0.1\) would be ignored: detectors"):
         parse(Experiment, {**BASE, **nodes})
+
+
+def test_detectors_are_not_compiled():
+    nodes = {"model": {"kind": "ssd300"}, "data": {"kind": "digit_scenes"}}
+    with pytest.raises(SpecError, match=r"runtime.compile \(=true\) is for classifiers: in a det"):
+        parse(Experiment, {**BASE, **nodes, "runtime": {"compile": True}})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from awlab.nn.geometry import Geometry, image_size, kernel_size
+from awlab.nn.geometry import Geometry, geometry_of, image_size, kernel_size
 from awlab.nn.kernels.gradients import weight_and_gate_gradients
 from awlab.nn.kernels.product import empty_image, gated_product
 
@@ -178,11 +178,3 @@ def empty_channels_last(like_NChw: Tensor) -> Tensor:
 def channels_last(x_NCHW: Tensor) -> Tensor:
     """Lay pixels out one after the other."""
     return x_NCHW.contiguous(memory_format=torch.channels_last)
-
-
-def geometry_of(
-    stride: list[int], padding: list[int], dilation: list[int], groups: int
-) -> Geometry:
-    """Undo what an operator's schema asks for."""
-    (top, left), (down, right), (rows, columns) = padding, stride, dilation
-    return Geometry((down, right), (top, left), (rows, columns), groups)

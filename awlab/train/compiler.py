@@ -1,0 +1,35 @@
+"""torch.compile, where it can."""
+
+import torch
+from torch import nn
+
+from awlab.spec.errors import InputError
+
+
+def compile_in_place(network: nn.Module) -> None:
+    """Have a network called through torch.compile from now on.
+
+    Names of weights stay, and so checkpoints fit either way; random numbers stay, and so dropout
+    does the same.
+    """
+    network.compile(options={"fallback_random": True})
+
+
+def check_compiler(device: torch.device) -> None:
+    """Compile next to nothing, so that what is missing is missed before hours are spent.
+
+    Raises:
+        InputError: When torch.compile does not work for the device.
+    """
+    try:
+        torch.compile(_next_to_nothing)(torch.zeros(2, device=device))
+    except Exception as error:  # A missing compiler, headers or Triton: each raises its own.
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            "runtime.compile (=true) needs what torch.compile needs, a C++ compiler and, on a GPU, "
+            f"Triton: install it, or leave the setting out. torch says: {reason}"
+        ) from error
+
+
+def _next_to_nothing(values: torch.Tensor) -> torch.Tensor:
+    return values + 1
