@@ -4,8 +4,24 @@ import pytest
 import torch
 from torch import nn
 
-from awlab.spec.training import SGD, AdamW, Constant, Cosine, MultiStep, Schedule, Step
-from awlab.train.optimizer import build_optimizer, build_schedule, learning_rate, parameter_groups
+from awlab.spec.training import (
+    SGD,
+    AdamW,
+    Constant,
+    Cosine,
+    MultiStep,
+    Optimizer,
+    Schedule,
+    Step,
+)
+from awlab.train import optimizer as optimizer_module
+from awlab.train.optimizer import (
+    build_optimizer,
+    build_schedule,
+    fuses,
+    learning_rate,
+    parameter_groups,
+)
 
 STEPS, EPOCHS = 10, 8
 
@@ -97,6 +113,46 @@ def test_only_weights_decay():
     assert [parameter.shape for parameter in decayed["params"]] == [(2, 1, 3, 3)]
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
     assert len(others["params"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "device", "expected"),
+    [
+        (SGD(lr=0.1), "cuda", True),
+        (AdamW(lr=0.1), "cuda:1", True),
+        (SGD(lr=0.1), "cpu", False),
+        (Optimizer.model_construct(lr=0.1), "cuda", False),
+    ],
+)
+def test_on_gpus_the_optimizers_of_torch_are_fused(spec, device, expected):
+    assert fuses(spec, torch.device(device)) is expected
+
+
+def test_on_a_cpu_arithmetic_stays_as_it_was():
+    groups = parameter_groups(nn.Linear(2, 2), SGD(lr=0.1, decay="weights"))
+    assert all("fused" not in group for group in groups)
+
+
+@pytest.mark.parametrize("spec", [SGD(lr=0.1, decay="weights", nesterov=True), AdamW(lr=0.1)])
+def test_a_fused_optimizer_steps_alike_and_leaves_gradients_to_be_clipped(spec, monkeypatch):
+    def train():
+        torch.manual_seed(0)
+        module = nn.Linear(5, 3)
+        optimizer = build_optimizer(spec, parameter_groups(module, spec))
+        for _ in range(3):
+            optimizer.zero_grad()
+            module(torch.randn(4, 5)).square().sum().backward()
+            optimizer.step()
+        return module.state_dict(), optimizer
+
+    expected, plain = train()
+    monkeypatch.setattr(optimizer_module, "fuses", lambda spec, device: True)
+    found, fused = train()
+    torch.testing.assert_close(found, expected)
+    assert [group["fused"] for group in plain.param_groups] == [None] * len(plain.param_groups)
+    assert [group["fused"] for group in fused.param_groups] == [True] * len(plain.param_groups)
+    # What Lightning asks before it clips.
+    assert not getattr(fused, "_step_supports_amp_scaling", False)
 
 
 def test_an_unregistered_schedule_is_named():
