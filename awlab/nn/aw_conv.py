@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from awlab.nn.expand import DIMS, Dim, Expand, check_ratio, repeat_blocks, shared_sizes
 from awlab.nn.gated_conv import gated_conv2d
 from awlab.nn.geometry import pad
+from awlab.nn.pointwise_conv import PointwiseConv2d
 from awlab.nn.pooling import adaptive_average_pool
 
 RUNNING_MAPS_MOMENTUM = 0.1
@@ -184,12 +185,16 @@ class AWConv2d(nn.Conv2d):
 def attention_branch(
     in_channels: int, hidden: int, out_channels: int, norm: str, **factory: Any
 ) -> nn.Sequential:
-    """Build Pointconv1 and Pointconv2 of Eq. 7 with their norms and activations."""
+    """Build Pointconv1 and Pointconv2 of Eq. 7 with their norms and activations.
+
+    They see tiny images, so that on a GPU the number of kernels decides: what they yield is laid
+    out channels-last, as the kernels of the gated convolution read it.
+    """
     return nn.Sequential(
-        nn.Conv2d(in_channels, hidden, 1, bias=False, **factory),
+        PointwiseConv2d(in_channels, hidden, **factory),
         NORMS[norm](hidden, **factory),
         nn.ReLU(inplace=True),
-        nn.Conv2d(hidden, out_channels, 1, bias=False, **factory),
+        PointwiseConv2d(hidden, out_channels, **factory),
         NORMS[norm](out_channels, **factory),
         nn.Sigmoid(),
     )

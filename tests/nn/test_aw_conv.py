@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from awlab.nn import gated_conv
 from awlab.nn.aw_conv import F2, AWConv2d
@@ -340,6 +341,32 @@ def test_autocast_and_channels_last(expand, dtype):
     torch.testing.assert_close(y.float(), expected, rtol=0.05, atol=0.05)
     y.sum().backward()
     assert all(parameter.grad is not None for parameter in conv.parameters())
+
+
+class Operations(TorchDispatchMode):
+    """Lists the operations that a GPU would run a kernel for."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if not operation.is_view and "unsafe_view" not in operation.name():
+            self.names.append(operation.name().removeprefix("aten::").partition(".")[0])
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("expand", [{"c1": "full"}, {"c2": "full"}])
+def test_the_attention_branch_is_few_operations_and_arranges_nothing(expand):
+    conv = AWConv2d(16, 16, 3, expand=expand).to(memory_format=torch.channels_last)
+    x = torch.randn(4, 16, 6, 6).contiguous(memory_format=torch.channels_last)
+    conv(x)
+    with Operations() as seen:
+        gate_NOIhw = F2["residual"](conv.block_maps(x))
+    norm = ["add_", "native_batch_norm"]  # the first counts batches
+    assert seen.names == ["bmm", "mm", *norm, "relu_", "mm", *norm, "sigmoid", "add"]
+    # As the kernels read it, pixel after pixel.
+    assert gate_NOIhw.flatten(1, 2).permute(0, 2, 3, 1).is_contiguous()
 
 
 @pytest.mark.parametrize("size", [3, 9], ids=["taps", "samples"])

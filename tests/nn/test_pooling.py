@@ -1,7 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from awlab.nn import pooling
 from awlab.nn.pooling import adaptive_average_pool
 
 
@@ -35,3 +37,27 @@ def test_memory_format_does_not_matter():
 def test_does_not_overflow_in_half_precision():
     x = torch.full((1, 1, 32, 32), 1000.0, dtype=torch.float16)
     torch.testing.assert_close(adaptive_average_pool(x, (1, 1)), x[:, :, :1, :1])
+
+
+def test_what_is_kept_of_an_evaluation_serves_training():
+    pooling._kept.cache_clear()
+    x = torch.randn(2, 2, 5, 4, requires_grad=True)
+    with torch.inference_mode():
+        expected = adaptive_average_pool(x, (3, 2))
+    y = adaptive_average_pool(x, (3, 2))
+    assert torch.equal(y, expected)
+    y.sum().backward()
+
+
+def test_what_has_no_values_is_not_kept():
+    pooling._kept.cache_clear()
+    with FakeTensorMode() as mode:
+        adaptive_average_pool(mode.from_tensor(torch.randn(2, 2, 5, 4)), (3, 2))
+    assert pooling._kept.cache_info().currsize == 0
+
+
+def test_the_result_is_laid_out_as_the_image():
+    x = torch.randn(2, 3, 6, 5)
+    assert adaptive_average_pool(x, (3, 3)).is_contiguous()
+    x = x.contiguous(memory_format=torch.channels_last)
+    assert adaptive_average_pool(x, (3, 3)).is_contiguous(memory_format=torch.channels_last)
