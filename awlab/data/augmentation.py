@@ -95,6 +95,6 @@ class Normalize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 images of the same shape."""
-        mean = self.mean.to(images.device, non_blocking=True)
-        scale = self.scale.to(images.device, non_blocking=True)
-        return images.to(torch.float32, copy=True).sub_(mean).mul_(scale)
+        if self.mean.device != images.device:
+            self.mean, self.scale = self.mean.to(images.device), self.scale.to(images.device)
+        return images.to(torch.float32, copy=True).sub_(self.mean).mul_(self.scale)

@@ -159,11 +159,12 @@ class Loader(SplitLoader[tuple[Tensor, Tensor]]):
     def finish(self, batch: Batch, found: Tensor) -> tuple[Tensor, Tensor]:
         pixels = found.to(self.device, non_blocking=True)
         indices = torch.tensor(batch.indices)
+        there = indices.to(self.device, non_blocking=True)
         if self.augment is not None:
-            there = indices.to(self.device, non_blocking=True)
             pixels = self.augment(pixels, fold(self.seed, batch.epoch, there))
         all_labels = self.images.labels
-        labels = all_labels.index_select(0, indices.to(all_labels.device, non_blocking=True))
+        where = there if all_labels.device == self.device else indices
+        labels = all_labels.index_select(0, where)
         return self.normalize(pixels), labels.to(self.device, non_blocking=True)
 
 

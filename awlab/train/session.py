@@ -163,7 +163,7 @@ class Session:
                 loggers=[rows] if mirror.logger is None else [rows, mirror.logger],
                 callbacks=[
                     StepSeed(self.experiment.seed),
-                    *averaging(training),
+                    *averaging(training, self.devices),
                     SkippedSteps(),
                     recorder,
                     *self._watch(recorder),

@@ -80,7 +80,7 @@ def rehearse(
         ranks=None,
         division=division,
         loggers=[],
-        callbacks=[_Stop(), *averaging(training), *callbacks],
+        callbacks=[_Stop(), *averaging(training, device), *callbacks],
     )
     batch = _random_batch(experiment, division.images)
     train, val = _loader(batch, steps * division.accumulation), _loader(batch, 1)

@@ -58,7 +58,8 @@ class Tally(Sums):
         guesses = logits.topk(self.top[-1]).indices
         hits = guesses == labels[:, None]
         wrong = [len(labels) - hits[:, :k].sum() for k in self.top]
-        self.sums += torch.stack([loss.double().sum(), *wrong, _count(labels)]).to(self.sums)
+        images = labels.new_full((), len(labels))  # A copy from the CPU would wait for the device.
+        self.sums += torch.stack([loss.double().sum(), *wrong, images]).to(self.sums)
 
     def compute(self) -> dict[str, Tensor]:
         """`loss`, `top1_error` and, with more than five classes, `top5_error` in percent."""
@@ -92,7 +93,3 @@ class LossTally(Sums):
         means = {name: part / images for name, part in zip(self.names, sums, strict=False)}
         parts = {f"loss_{name.removeprefix('loss_')}": mean for name, mean in means.items()}
         return {"loss": self.sums[1:].sum() / images, **parts}
-
-
-def _count(labels: Tensor) -> Tensor:
-    return torch.tensor(len(labels), device=labels.device)

@@ -56,9 +56,14 @@ def build_trainer(
     )
 
 
-def averaging(training: Training) -> list[Callback]:
+def averaging(training: Training, devices: Devices) -> list[Callback]:
     """The callback that averages weights, if they are to be averaged."""
-    return [] if training.ema is None else [EMAWeightAveraging(decay=training.ema.decay)]
+    if training.ema is None:
+        return []
+    # Made before the network is on the GPU, the average would stay on the CPU, and all weights
+    # would be copied there at each step.
+    device = "cuda" if devices.kind == "gpu" else None
+    return [EMAWeightAveraging(device, decay=training.ema.decay)]
 
 
 def check_precision(training: Training, devices: Devices) -> None:

@@ -1,9 +1,11 @@
 import lightning.pytorch as pl
 import pytest
+import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, weight_averaging
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
 from awlab.record.run_directory import RunDirectory
 from awlab.spec.errors import InputError
@@ -81,9 +83,30 @@ def test_slurm_is_not_left_to_lightning(build, monkeypatch):
 
 
 def test_weights_are_averaged_when_asked():
-    assert averaging(training()) == []
-    (callback,) = averaging(training(ema=EMA(decay=0.9)))
+    assert averaging(training(), CPU) == []
+    (callback,) = averaging(training(ema=EMA(decay=0.9)), CPU)
     assert isinstance(callback, EMAWeightAveraging)
+
+
+class Still(pl.LightningModule):
+    """Has a weight, and trains nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_the_average_is_where_the_network_is_going_to_be(kind, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        weight_averaging, "AveragedModel", lambda *, device, **_: made.append(torch.device(device))
+    )
+    (callback,) = averaging(training(ema=EMA(decay=0.9)), Devices(kind, 1))
+    # Lightning asks before it moves the network.
+    with logged(None):
+        callback.setup(pl.Trainer(accelerator="cpu", logger=False), Still(), "fit")
+    assert made == [torch.device("cuda" if kind == "gpu" else "cpu")]
 
 
 def test_float16_needs_a_gpu():
