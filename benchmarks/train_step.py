@@ -1,6 +1,6 @@
 """Time and memory of training steps of whole networks, and what the forms of layers are worth.
 
-    python benchmarks/train_step.py [GROUP ...] [--threads N] [--json FILE] [--cpu-time]
+    python benchmarks/train_step.py [GROUP ...] [--compile] [--threads N] [--json FILE] [--cpu-time]
 
 Groups:
 
@@ -11,7 +11,10 @@ Groups:
 A step is what training does with one batch: forwards, loss, backwards, SGD with momentum. The steps
 of a group run in turn. Before that, loss and gradients of networks that only differ in form are
 compared, in float64. Where there is a GPU, it measures there, with batches of 128, channels-last
-under bfloat16 autocast.
+under bfloat16 autocast, with a fused optimizer.
+
+--compile times the networks of a group once more, all of them through torch.compile: their ratios
+are to the first network compiled. To compile them takes many minutes on a CPU.
 """
 
 from argparse import ArgumentTypeError, Namespace
@@ -66,11 +69,21 @@ class Row:
 class Step:
     """A training step of one network on one batch."""
 
-    def __init__(self, network: nn.Module, batch: tuple[Tensor, Tensor], form: Any) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        batch: tuple[Tensor, Tensor],
+        form: Any,
+        *,
+        compiled: bool = False,
+    ) -> None:
         self.network = network
+        self.compute = torch.compile(network) if compiled else network
+        self.compiled = compiled
         self.images, self.labels = batch
         self.form = form
-        self.optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+        fused = True if self.images.is_cuda else None
+        self.optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, fused=fused)
 
     def __call__(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -84,7 +97,7 @@ class Step:
             self.form(),
             torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext(),
         ):
-            logits = self.network(self.images)
+            logits = self.compute(self.images)
         return F.cross_entropy(logits.float(), self.labels)
 
     def results(self) -> list[Tensor]:
@@ -157,11 +170,23 @@ def steps_of(group: str, device: str, batch_size: int) -> dict[str, Step]:
     }
 
 
+def compiled(steps: dict[str, Step]) -> dict[str, Step]:
+    """Return the steps of a group compiled and compared, without those in another form."""
+    others = {}
+    for name, step in steps.items():
+        if step.form is nullcontext:
+            batch = (step.images, step.labels)
+            others[f"{name}, compiled"] = Step(step.network, batch, step.form, compiled=True)
+            compare(step, others[f"{name}, compiled"])
+    return others
+
+
 def check(steps: dict[str, Step]) -> None:
     """Compare loss and gradients of the steps that have one network.
 
     On a CPU in float64 and for two images: in float32 rounding grows to a percent on the way
-    through fifty layers. The kernels of a GPU have no float64, and are compared by their loss.
+    through fifty layers. The kernels of a GPU have no float64, and are compared by their loss; so
+    is what is compiled, once and for its batch.
     """
     for name, step in steps.items():
         for other_name, other in steps.items():
@@ -171,7 +196,7 @@ def check(steps: dict[str, Step]) -> None:
 
 def compare(step: Step, other: Step) -> None:
     """Refuse two forms of a network that give different results."""
-    if step.images.is_cuda:
+    if step.images.is_cuda or step.compiled or other.compiled:
         torch.testing.assert_close(step.loss(), other.loss(), rtol=0.05, atol=0.05)
         return
     step.network.double()
@@ -186,6 +211,9 @@ def parse_options() -> Namespace:
     options = parser(__doc__, rounds=9)
     options.add_argument(
         "group", nargs="*", type=group_name, metavar="GROUP", help="resnet50, wide; default: both"
+    )
+    options.add_argument(
+        "--compile", action="store_true", help="time the networks through torch.compile, too"
     )
     options = options.parse_args()
     options.group = options.group or list(GROUPS)
@@ -208,7 +236,7 @@ def main() -> None:
     about = environment(options)
     announce(about)
     print(
-        f"\n{'network':24}{'batch':>6}{'ratio':>7}{'quartiles':>14}{'ms':>9}{'images/s':>10}"
+        f"\n{'network':26}{'batch':>6}{'ratio':>7}{'quartiles':>14}{'ms':>9}{'images/s':>10}"
         f"{'peak MB':>9}"
     )
     rows = []
@@ -216,33 +244,40 @@ def main() -> None:
         batch_size = options.batch_size or BATCH_SIZE[options.device][group]
         steps = steps_of(group, options.device, batch_size)
         check(steps)
-        for step in steps.values():
-            step()
-        timings = in_turn(
-            steps,
-            rounds=options.rounds,
-            seconds=SECONDS_PER_GROUP,
-            cpu_time=options.cpu_time,
-        )
-        for name, timing in timings.items():
-            row = Row(
-                group=group,
-                network=name,
-                ratio=timing.ratio,
-                ratio_quartiles=timing.ratio_quartiles,
-                median_seconds=timing.median_seconds,
-                images_per_second=batch_size / timing.median_seconds,
-                peak_bytes=peak_bytes(steps[name], options.device),
-            )
-            rows.append(row)
-            lower, upper = row.ratio_quartiles
-            print(
-                f"{name:24}{batch_size:6}{row.ratio:7.2f}{lower:8.2f}{upper:6.2f}"
-                f"{row.median_seconds * 1e3:9.0f}{row.images_per_second:10.1f}"
-                f"{megabytes(row.peak_bytes):>9}",
-                flush=True,
-            )
+        rows += measure(group, steps, options)
+        if options.compile:
+            rows += measure(group, compiled(steps), options)
     write_json(options.json, about, rows)
+
+
+def measure(group: str, steps: dict[str, Step], options: Namespace) -> list[Row]:
+    """Time steps in turn, and print what was found."""
+    for step in steps.values():
+        step()
+    timings = in_turn(
+        steps, rounds=options.rounds, seconds=SECONDS_PER_GROUP, cpu_time=options.cpu_time
+    )
+    rows = []
+    for name, timing in timings.items():
+        batch_size = len(steps[name].images)
+        row = Row(
+            group=group,
+            network=name,
+            ratio=timing.ratio,
+            ratio_quartiles=timing.ratio_quartiles,
+            median_seconds=timing.median_seconds,
+            images_per_second=batch_size / timing.median_seconds,
+            peak_bytes=peak_bytes(steps[name], options.device),
+        )
+        rows.append(row)
+        lower, upper = row.ratio_quartiles
+        print(
+            f"{name:26}{batch_size:6}{row.ratio:7.2f}{lower:8.2f}{upper:6.2f}"
+            f"{row.median_seconds * 1e3:9.0f}{row.images_per_second:10.1f}"
+            f"{megabytes(row.peak_bytes):>9}",
+            flush=True,
+        )
+    return rows
 
 
 if __name__ == "__main__":
