@@ -24,5 +24,5 @@ class PointwiseConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=False, **factory)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        x_NHWI = input.permute(0, 2, 3, 1)
-        return F.linear(x_NHWI, self.weight.flatten(1)).permute(0, 3, 1, 2)
+        x_NHWI = input.movedim(-3, -1)
+        return F.linear(x_NHWI, self.weight.flatten(1)).movedim(-1, -3)

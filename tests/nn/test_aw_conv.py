@@ -351,8 +351,8 @@ class Operations(TorchDispatchMode):
         self.names = []
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        if not operation.is_view and "unsafe_view" not in operation.name():
-            self.names.append(operation.name().removeprefix("aten::").partition(".")[0])
+        if not operation.is_view and operation._opname not in ("_unsafe_view", "empty"):
+            self.names.append(operation._opname)
         return operation(*args, **(kwargs or {}))
 
 

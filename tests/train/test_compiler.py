@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,7 +28,10 @@ NETWORK = {"kind": "wide_resnet", "depth": 10, "width": 1, "dropout": 0.2, "conv
 
 
 @pytest.fixture(autouse=True)
-def nothing_compiled():
+def nothing_compiled(monkeypatch, tmp_path_factory):
+    # Of a folder that is kept, what is compiled already need not be compiled again.
+    cache = tmp_path_factory.getbasetemp() / "compiled"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(cache))
     torch._dynamo.reset()
     counters.clear()
 
@@ -152,3 +156,17 @@ def test_without_a_compiler_a_run_is_refused_and_nothing_left(tiny, monkeypatch)
     assert not RunDirectory.of(experiment).path.exists()
     with pytest.raises(InputError, match="install it, or leave the setting out"):
         check_compiler(torch.device("cpu"))
+
+
+def test_code_for_a_cpu_is_kept_apart(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    folder = os.environ["TORCHINDUCTOR_CACHE_DIR"]
+    check_compiler(torch.device("cpu"))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == folder  # The caller's.
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    check_compiler(torch.device("meta"))
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    check_compiler(torch.device("cpu"))
+    own = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert own.name.startswith("awlab-compiled-")
+    own.rmdir()
