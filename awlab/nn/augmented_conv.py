@@ -5,7 +5,6 @@
 # k key and v value dims of one head, D dims that the attention product sees.
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from awlab.nn import block_attention
 from awlab.nn.location import inside
+from awlab.nn.relative_positions import codes, relative_logits
 
 FEW_VALUE_DIMS = 4
 """How many times fewer dims values need have than keys, for equal dims to be a waste on a CPU."""
@@ -132,9 +132,10 @@ class AttentionAugmentedConv2d(nn.Module):
             for part in qkv_NqHW.split(dims, 1)
         )
         q_NaPk = q_NaPk * (self.key_dims // self.heads) ** -0.5
+        tables = None
         if self.key_rel_h is not None and self.key_rel_w is not None:
-            q_NaPk, k_NaPk = fold_positions(q_NaPk, k_NaPk, self.key_rel_h, self.key_rel_w)
-        y_NaPv = attend(q_NaPk, k_NaPk, v_NaPv)
+            tables = (self.key_rel_h, self.key_rel_w)
+        y_NaPv = attend(q_NaPk, k_NaPk, v_NaPv, tables)
         return self.out_conv(y_NaPv.transpose(2, 3).flatten(1, 2).unflatten(2, (height, width)))
 
     def extra_repr(self) -> str:
@@ -152,35 +153,27 @@ def fold_positions(
     A query gets its logit with each of the H rows and W columns, a key the one-hot codes of its
     own row and column: exact, and H + W numbers per pixel in the place of H W.
     """
-    height, width = (len(key_rel_h) + 1) // 2, (len(key_rel_w) + 1) // 2
-    # Row y of the windowed table, r[y' - y] for y' = 0..H-1, begins at H - 1 - y.
-    rel_HkH = key_rel_h.unfold(0, height, 1).flip(0)
-    rel_WkW = key_rel_w.unfold(0, width, 1).flip(0)
-    q_NaHWk = q_NaPk.unflatten(2, (height, width))
-    rows_NaHWH = torch.einsum("nayxk,ykj->nayxj", q_NaHWk, rel_HkH)
-    columns_NaHWW = torch.einsum("nayxk,xkj->nayxj", q_NaHWk, rel_WkW)
-    q_NaPD = torch.cat((q_NaHWk, rows_NaHWH, columns_NaHWW), -1).flatten(2, 3)
-    codes: dict[str, Any] = {"dtype": q_NaPD.dtype, "device": q_NaPD.device}
-    codes_PD = torch.cat(
-        (
-            torch.eye(height, **codes).repeat_interleave(width, 0),
-            torch.eye(width, **codes).repeat(height, 1),
-        ),
-        1,
-    )
-    k_NaPD = torch.cat((k_NaPk, codes_PD.expand(*k_NaPk.shape[:2], -1, -1)), -1)
-    return q_NaPD, k_NaPD
+    rows_NaPH, columns_NaPW = relative_logits(q_NaPk, key_rel_h, key_rel_w)
+    q_NaPD = torch.cat((q_NaPk, rows_NaPH, columns_NaPW), -1)
+    codes_PR = codes(rows_NaPH.shape[-1], columns_NaPW.shape[-1], q_NaPD)
+    return q_NaPD, torch.cat((k_NaPk, codes_PR.expand(*k_NaPk.shape[:2], -1, -1)), -1)
 
 
-def attend(q_NaPD: Tensor, k_NaPD: Tensor, v_NaPv: Tensor) -> Tensor:
-    """Return softmax(q k^T) v without keeping the product: (N, a, P, v)."""
+def attend(
+    q_NaPk: Tensor, k_NaPk: Tensor, v_NaPv: Tensor, tables: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Return softmax(q k^T + positions) v without keeping the product: (N, a, P, v)."""
     value_dims = v_NaPv.shape[-1]
-    on_cpu = q_NaPD.device.type == "cpu" and not torch.compiler.is_compiling()
-    if on_cpu and FEW_VALUE_DIMS * value_dims <= q_NaPD.shape[-1]:
-        return block_attention.attend(q_NaPD, k_NaPD, v_NaPv)
+    dims = q_NaPk.shape[-1]
+    if tables is not None:
+        dims += sum((len(table) + 1) // 2 for table in tables)
+    on_cpu = q_NaPk.device.type == "cpu" and not torch.compiler.is_compiling()
+    if on_cpu and FEW_VALUE_DIMS * value_dims <= dims:
+        return block_attention.attend(q_NaPk, k_NaPk, v_NaPv, tables)
+    q_NaPD, k_NaPD = fold_positions(q_NaPk, k_NaPk, *tables) if tables else (q_NaPk, k_NaPk)
     # The kernels that never store q k^T ask for equal dims of q, k and v (flash) that are a
     # multiple of 8 (CUDA); with others, torch silently falls back to the one that does.
-    dims = -(-max(q_NaPD.shape[-1], value_dims) // 8) * 8
+    dims = -(-max(dims, value_dims) // 8) * 8
     q_NaPD, k_NaPD, v_NaPD = (
         F.pad(part, (0, dims - part.shape[-1])) for part in (q_NaPD, k_NaPD, v_NaPv)
     )

@@ -7,8 +7,8 @@
 | taps and C2                | `input_gate`    | likewise                                        |
 | taps, 1x1 kernel, P > C    | `samples`       | gated weights are smaller than a gated image    |
 | C1 or C2, on a GPU         | `fused`         | a Triton kernel gates what is in registers      |
-| C1 or C2, P <= C / 2       | `taps`          | one weight for all; a gate acts on P products   |
-| C1 or C2, P > C / 2        | `samples`       | a gate acts on C weights, a few samples at once |
+| C1 or C2, P <= C           | `taps`          | one weight for all; a gate acts on P products   |
+| C1 or C2, P > C            | `samples`       | a gate acts on C weights, a few samples at once |
 | and fewer than 64 channels | `grouped`       | such products are too small for a matrix        |
 | neither, 128 channels      | `samples`       | gated weights are used while in the cache       |
 | neither, fewer channels    | `grouped`       | as above                                        |
@@ -96,13 +96,10 @@ def choose_one_sided(
     if device != "cpu":
         return "taps"
     pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
-    if 2 * pixels <= channels:
+    if pixels <= channels:
         return "taps"
-    if not has_channels(weight_OIhw, ONE_SIDED_CHANNELS):
-        return "grouped"
-    if sample_form_fits(x_NIHW, weight_OIhw, geometry):
-        return "samples"
-    return "taps" if pixels <= channels else "grouped"
+    many = has_channels(weight_OIhw, ONE_SIDED_CHANNELS)
+    return "samples" if many and sample_form_fits(x_NIHW, weight_OIhw, geometry) else "grouped"
 
 
 def has_channels(weight_OIhw: Tensor, count: int) -> bool:

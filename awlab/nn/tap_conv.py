@@ -9,12 +9,18 @@ that training needs are partial derivatives of one sum, linear in each factor, o
 so that the shared weights multiply plain rows of pixels: per-sample weights never exist, products
 exist for one tap at a time, and padding is never multiplied. The pixels of `b` that a column of
 the kernel sees are laid out once, as a strip in which each of its taps sees one block of rows.
+
+Where the gate is on the outputs, its gradient and that of the weight are either two products (the
+taps again with `a`, and gated pixels with `b`), or one: `a` with `b` sample by sample, which gives
+the gradients of gated weights. Their sum with the gate as factor is one, that with the weight the
+other.
 """
 
 # Shape suffixes: N samples, A channels on the gate's side, B on the other, H W image, P pixels,
 # h w kernel.
 
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -27,12 +33,15 @@ from awlab.nn.geometry import (
     kernel_size,
     like_image,
     overlap,
-    taps_first,
     taps_last,
 )
 
-PIXELS_PER_CHUNK = 1024
-"""Pixels at a time on a CPU: enough rows for a matrix product, few enough for its caches."""
+ELEMENTS_PER_CHUNK = 2**18
+"""Of an image, at a time on a CPU: enough rows for a matrix product, few enough for its caches."""
+WEIGHTS_PER_CHUNK = 2**17
+"""Of gradients of gated weights, at a time and for each thread: half of a core's cache."""
+FEWEST_PIXELS = 40
+"""From here on a product costs more than the passes over gated weights that it saves."""
 
 Place = tuple[slice, slice]
 
@@ -52,6 +61,7 @@ class Sides(NamedTuple):
     gate: Tensor  # hwNA
     columns: list[list[Tap]]
     gates_output: bool
+    room: Tensor  # of the weight
 
     def of(self, samples: slice) -> "Sides":
         """Keep the gates of some samples."""
@@ -76,7 +86,7 @@ def output(x_NIHW: Tensor, weight_OIhw: Tensor, gate_NOIhw: Tensor, geometry: Ge
     sides = arrange(weight_OIhw, gate_NOIhw, geometry, image_size(x_NIHW), count)
     y_NOHW = like_image(x_NIHW, weight_OIhw.shape[0], count)
     memory = enough(x_NIHW, y_NOHW)
-    for samples in chunks(x_NIHW):
+    for samples in chunks(x_NIHW, y_NOHW):
         x_HWNI = to_rows(x_NIHW[samples])
         derive = derive_a if sides.gates_output else derive_b
         from_rows(derive(x_HWNI, sides.of(samples), count, memory), y_NOHW[samples])
@@ -92,15 +102,19 @@ def gradients(
     grad_hwOI = weight_OIhw.new_zeros(kernel_size(weight_OIhw) + weight_OIhw.shape[:2])
     grad_hwNA = torch.zeros_like(sides.gate)
     memory = enough(x_NIHW, grad_NOHW)
-    for samples in chunks(x_NIHW):
+    many_pixels = prod(image_size(grad_NOHW)) >= FEWEST_PIXELS
+    by_samples = sides.gates_output and many_pixels and x_NIHW.device.type == "cpu"
+    derive = derive_by_samples if by_samples else derive_all
+    for samples in chunks(x_NIHW, grad_NOHW):
         x_HWNI, grad_HWNO = to_rows(x_NIHW[samples]), to_rows(grad_NOHW[samples])
         a_HWNA, b_HWNB = (grad_HWNO, x_HWNI) if sides.gates_output else (x_HWNI, grad_HWNO)
-        grad_HWNI = derive_all(
+        grad_HWNI = derive(
             a_HWNA, b_HWNB, sides.of(samples), grad_hwOI, grad_hwNA[:, :, samples], memory
         )
         from_rows(grad_HWNI, grad_NIHW[samples])
-    del sides, memory  # room for the copy of the gradient of the weight
-    return grad_NIHW, taps_last(grad_hwOI), taps_last(grad_hwNA).view_as(gate_NOIhw)
+    # The rearranged weight has served; fresh memory for as much again would be the peak.
+    grad_OIhw = sides.room.view(weight_OIhw.shape).copy_(grad_hwOI.permute(2, 3, 0, 1))
+    return grad_NIHW, grad_OIhw, taps_last(grad_hwNA).view_as(gate_NOIhw)
 
 
 def derive_a(b_HWNB: Tensor, sides: Sides, size: Size, memory: Memory) -> Tensor:
@@ -108,7 +122,7 @@ def derive_a(b_HWNB: Tensor, sides: Sides, size: Size, memory: Memory) -> Tensor
     samples, channels = sides.gate.shape[2:]
     a_HWNA = b_HWNB.new_zeros(*size, samples, channels)
     for taps in sides.columns:
-        strip_HWNB = copy_strip(b_HWNB, taps, memory)
+        strip_HWNB = copy_strip(b_HWNB, taps[0].at_b, memory.strip)
         for position, at_a, (rows, _) in taps:
             at_a_HWNA = a_HWNA[at_a]
             product_HWNA = part_of(memory.product, at_a_HWNA.shape)
@@ -143,7 +157,7 @@ def derive_all(
     """Fill in the derivatives by weight (adding) and gate; return that by the input's side."""
     grad_HWNI = torch.zeros_like(b_HWNB if sides.gates_output else a_HWNA)
     for taps in sides.columns:
-        strip_HWNB = copy_strip(b_HWNB, taps, memory)
+        strip_HWNB = copy_strip(b_HWNB, taps[0].at_b, memory.strip)
         grad_strip_HWNB = zero_strip(grad_HWNI, taps, memory) if sides.gates_output else None
         for position, at_a, (rows, _) in taps:
             gate_NA, weight_BA = sides.gate[position], sides.weight[position]
@@ -167,6 +181,49 @@ def derive_all(
     return grad_HWNI
 
 
+def derive_by_samples(
+    a_HWNA: Tensor,
+    b_HWNB: Tensor,
+    sides: Sides,
+    grad_hwOI: Tensor,
+    grad_hwNA: Tensor,
+    memory: Memory,
+) -> Tensor:
+    """Do what `derive_all` does, for a gate on the outputs, by the gradients of gated weights."""
+    grad_HWNB = torch.zeros_like(b_HWNB)
+    step = gated_weights_at_once(sides)
+    room_NAB = a_HWNA.new_empty(step, *grad_hwOI.shape[2:])
+    for taps in sides.columns:
+        strip_HWNB = copy_strip(b_HWNB, taps[0].at_b, memory.strip)
+        strip_HWNA = copy_strip(a_HWNA, taps[0].at_a, memory.product)
+        grad_strip_HWNB = zero_strip(grad_HWNB, taps, memory)
+        for position, (a_rows, _), (b_rows, _) in taps:
+            grad_AB, grad_NA = grad_hwOI[position], grad_hwNA[position]
+            gate_NA, weight_AB = sides.gate[position], sides.weight[position].t()
+            at_a_HWNA, at_b_HWNB = strip_HWNA[a_rows], strip_HWNB[b_rows]
+            gated_HWNA = part_of(memory.gated, at_a_HWNA.shape)
+            torch.mul(at_a_HWNA, gate_NA, out=gated_HWNA)
+            add_product(gated_HWNA, weight_AB, grad_strip_HWNB[b_rows])
+            a_NAP = at_a_HWNA.flatten(0, 1).permute(1, 2, 0)
+            b_NPB = at_b_HWNB.flatten(0, 1).transpose(0, 1)
+            for start in range(0, len(gate_NA), step):
+                few = slice(start, start + step)
+                grad_NAB = room_NAB[: len(gate_NA[few])]
+                torch.bmm(a_NAP[few], b_NPB[few], out=grad_NAB)
+                share(grad_NAB, gate_NA[few], grad_NA[few], weight_AB, grad_AB)
+        add_strip(grad_strip_HWNB, taps, grad_HWNB)
+    return grad_HWNB
+
+
+def share(
+    grad_NAB: Tensor, gate_NA: Tensor, grad_NA: Tensor, weight_AB: Tensor, grad_AB: Tensor
+) -> None:
+    """Sum the gradients of gated weights, which are overwritten, up for gate and weight."""
+    for sample_AB, gate_A in zip(grad_NAB, gate_NA, strict=True):
+        grad_AB.addcmul_(sample_AB, gate_A.unsqueeze(1))
+    torch.sum(grad_NAB.mul_(weight_AB), 2, out=grad_NA)
+
+
 def multiply(b_HWNB: Tensor, weight_BA: Tensor, out_HWNA: Tensor) -> None:
     """Write the products of pixels and a weight."""
     torch.mm(b_HWNB.flatten(0, 2), weight_BA, out=out_HWNA.flatten(0, 2))
@@ -182,12 +239,12 @@ def add_product(a_HWNA: Tensor, weight_AB: Tensor, to_HWNB: Tensor) -> None:
         to_HWNB.add_((a_PA @ weight_AB).view(to_HWNB.shape))
 
 
-def copy_strip(b_HWNB: Tensor, taps: list[Tap], memory: Memory) -> Tensor:
+def copy_strip(image_HWNC: Tensor, place: Place, room: Tensor) -> Tensor:
     """Return the pixels that a column of the kernel sees, without gaps between the rows."""
-    seen_HWNB = b_HWNB[:, taps[0].at_b[1]]
-    if seen_HWNB.is_contiguous():
-        return seen_HWNB
-    return part_of(memory.strip, seen_HWNB.shape).copy_(seen_HWNB)
+    seen_HWNC = image_HWNC[:, place[1]]
+    if seen_HWNC.is_contiguous():
+        return seen_HWNC
+    return part_of(room, seen_HWNC.shape).copy_(seen_HWNC)
 
 
 def zero_strip(b_HWNB: Tensor, taps: list[Tap], memory: Memory) -> Tensor:
@@ -215,13 +272,14 @@ def arrange(
 ) -> Sides:
     """Put weight, gate and taps in the order of the sides."""
     gates_output = gate_NOIhw.shape[2] == 1
-    weight_hwOI = taps_first(weight_OIhw)
+    weight_OhwI = weight_OIhw.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+    weight_hwOI = weight_OhwI.permute(1, 2, 0, 3)
     gate_hwNA = gate_NOIhw.squeeze(2 if gates_output else 1).permute(2, 3, 0, 1).contiguous()
     columns = columns_of(geometry, size, count, kernel_size(weight_OIhw))
     if not gates_output:
         columns = [[Tap(tap.position, tap.at_b, tap.at_a) for tap in taps] for taps in columns]
     weight_hwBA = weight_hwOI.transpose(2, 3) if gates_output else weight_hwOI
-    return Sides(weight_hwBA, gate_hwNA, columns, gates_output)
+    return Sides(weight_hwBA, gate_hwNA, columns, gates_output, weight_OhwI)
 
 
 def columns_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> list[list[Tap]]:
@@ -242,25 +300,36 @@ def columns_of(geometry: Geometry, size: Size, count: Size, kernel: Size) -> lis
     return [taps for taps in columns if taps]
 
 
-def chunks(x_NIHW: Tensor) -> Iterator[slice]:
+def chunks(x_NIHW: Tensor, y_NOHW: Tensor) -> Iterator[slice]:
     """Split the batch for a CPU's caches."""
-    samples, step = len(x_NIHW), samples_at_once(x_NIHW)
+    samples, step = len(x_NIHW), samples_at_once(x_NIHW, y_NOHW)
     for start in range(0, samples, step):
         yield slice(start, start + step)
 
 
-def samples_at_once(x_NIHW: Tensor) -> int:
+def samples_at_once(x_NIHW: Tensor, y_NOHW: Tensor) -> int:
     """Return how many samples are done at a time."""
-    samples, _, height, width = x_NIHW.shape
+    samples = len(x_NIHW)
     if x_NIHW.device.type != "cpu":
         return samples
-    return min(samples, max(1, PIXELS_PER_CHUNK // (height * width)))
+    return min(samples, max(1, ELEMENTS_PER_CHUNK // elements_of_sample(x_NIHW, y_NOHW)))
+
+
+def gated_weights_at_once(sides: Sides) -> int:
+    """Return how many samples' gated weights of one tap are done at a time."""
+    cached = max(1, WEIGHTS_PER_CHUNK // sides.weight[0, 0].numel())
+    return min(sides.gate.shape[2], cached * torch.get_num_threads())
+
+
+def elements_of_sample(x_NIHW: Tensor, y_NOHW: Tensor) -> int:
+    """Return the elements of the larger of the two images of a sample."""
+    return max(x_NIHW[0].numel(), y_NOHW[0].numel())
 
 
 def enough(x_NIHW: Tensor, y_NOHW: Tensor) -> Memory:
     """Return memory for one tap of as many samples as are done at a time."""
-    elements = max(x_NIHW[0].numel(), y_NOHW[0].numel())
-    return Memory(x_NIHW, samples_at_once(x_NIHW) * elements)
+    elements = samples_at_once(x_NIHW, y_NOHW) * elements_of_sample(x_NIHW, y_NOHW)
+    return Memory(x_NIHW, elements)
 
 
 def to_rows(x_NCHW: Tensor) -> Tensor:

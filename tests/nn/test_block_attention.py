@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
 from awlab.nn import block_attention
 
@@ -18,13 +19,13 @@ def operands(request, monkeypatch):
     ]
 
 
-def literal(q, k, v):
-    """One query after the other."""
+def literal(q, k, v, added=None):
+    """One query after the other; `added` to the logits of all pairs of pixels."""
     rows = [
-        (k[n, a] @ query).softmax(0) @ v[n, a]
+        ((k[n, a] @ q[n, a, i]) + (0 if added is None else added[n, a, i])).softmax(0) @ v[n, a]
         for n in range(q.shape[0])
         for a in range(q.shape[1])
-        for query in q[n, a]
+        for i in range(q.shape[2])
     ]
     return torch.stack(rows).view(*q.shape[:3], v.shape[3])
 
@@ -36,6 +37,43 @@ def test_value_and_gradients(operands):
     torch.testing.assert_close(
         torch.autograd.grad(ours, operands, grad), torch.autograd.grad(expected, operands, grad)
     )
+
+
+HEIGHTS = {4: 2, 40: 8, 1: 1}
+
+
+def tables_for(q):
+    """Tables of relative positions, and the size of the image."""
+    height = HEIGHTS[q.shape[2]]
+    size = (height, q.shape[2] // height)
+    drawing = {"dtype": torch.float64, "requires_grad": True}
+    return size, [torch.randn(2 * length - 1, q.shape[3], **drawing) for length in size]
+
+
+def test_relative_positions(operands):
+    (height, width), (rel_h, rel_w) = tables_for(operands[0])
+    pixels = [(y, x) for y in range(height) for x in range(width)]
+    keys = [
+        [rel_h[jy - iy + height - 1] + rel_w[jx - ix + width - 1] for jy, jx in pixels]
+        for iy, ix in pixels
+    ]
+    position_PPk = torch.stack([torch.stack(of_query) for of_query in keys])
+    added = torch.einsum("napk,pjk->napj", operands[0], position_PPk)
+    expected = literal(*operands, added)
+    ours = block_attention.attend(*operands, (rel_h, rel_w))
+    torch.testing.assert_close(ours, expected)
+    grad, sources = torch.randn_like(ours), (*operands, rel_h, rel_w)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, sources, grad), torch.autograd.grad(expected, sources, grad)
+    )
+
+
+def test_keeps_no_more_than_its_operands(operands):
+    _, tables = tables_for(operands[0])
+    kept = []
+    with saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
+        block_attention.attend(*operands, tables)
+    assert sorted(kept) == sorted(part.numel() for part in (*operands, *tables))
 
 
 def test_gradients_in_slices_of_other_tensors(operands):

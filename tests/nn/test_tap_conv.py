@@ -2,6 +2,7 @@ from itertools import chain
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from awlab.nn import tap_conv
 from awlab.nn.geometry import Geometry
@@ -20,9 +21,14 @@ CASES = [
 @pytest.mark.parametrize("side", GATES)
 @pytest.mark.parametrize(("geometry", "kernel"), CASES)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("pixels", [2048, 70])
-def test_value_and_gradients(side, geometry, kernel, layout, pixels, operands, monkeypatch):
-    monkeypatch.setattr(tap_conv, "PIXELS_PER_CHUNK", pixels)
+@pytest.mark.parametrize("elements", [2**14, 400])
+@pytest.mark.parametrize("by_samples", [False, True])
+def test_value_and_gradients(
+    side, geometry, kernel, layout, elements, by_samples, operands, monkeypatch
+):
+    monkeypatch.setattr(tap_conv, "ELEMENTS_PER_CHUNK", elements)
+    monkeypatch.setattr(tap_conv, "FEWEST_PIXELS", 0 if by_samples else 1000)
+    monkeypatch.setattr(tap_conv, "WEIGHTS_PER_CHUNK", 1)
     drawn = operands((*GATES[side], *kernel), geometry, kernel=kernel)
     drawn.x = drawn.x.contiguous(memory_format=layout)
     y_NOHW = tap_conv.output(*drawn.inputs)
@@ -41,6 +47,17 @@ def test_gradient_of_a_sum(operands):
         strict=True,
     ):
         assert torch.equal(by_one, by_copy)
+
+
+@pytest.mark.parametrize(("size", "products"), [((5, 7), 4), ((6, 7), 3)])
+def test_many_pixels_save_a_product(size, products, operands):
+    geometry = Geometry()
+    drawn = operands((*GATES["outputs"], 1, 1), geometry, size=size, kernel=(1, 1))
+    with FlopCounterMode(display=False) as counter:
+        tap_conv.output(*drawn.inputs)
+        tap_conv.gradients(drawn.grad, *drawn.inputs)
+    one = 2 * SAMPLES * OUTPUTS * INPUTS * size[0] * size[1]
+    assert counter.get_total_flops() == products * one
 
 
 def test_multiplies_no_padding():
