@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+COUNTS = "faults"
+
 
 @dataclass
 class Ledger:
@@ -19,17 +21,7 @@ class Ledger:
     lost: int = 0
 
 
-@dataclass
-class Total:
-    """Over all tests."""
-
-    injected: int = 0
-    survived: int = 0
-    lost: int = 0
-
-
 LEDGER = pytest.StashKey[Ledger]()
-TOTAL = pytest.StashKey[Total]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,20 +29,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
     if item.get_closest_marker("fault") and report.when == "call" and not report.skipped:
         ledger = item.stash.get(LEDGER, Ledger(injected=1))
-        total = item.config.stash.setdefault(TOTAL, Total())
-        total.injected += ledger.injected
-        total.survived += ledger.injected if report.passed else 0
-        total.lost += ledger.lost
+        survived = ledger.injected if report.passed else 0
+        report.user_properties.append((COUNTS, (ledger.injected, survived, ledger.lost)))
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    total = config.stash.get(TOTAL, Total())
-    if total.injected:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    counts = properties(terminalreporter, COUNTS)
+    if counts:
+        injected, survived, lost = map(sum, zip(*counts, strict=True))
         terminalreporter.write_line(
-            f"faults injected: {total.injected}, survived: {total.survived}, "
-            f"results lost: {total.lost}"
+            f"faults injected: {injected}, survived: {survived}, results lost: {lost}"
         )
+
+
+def properties(terminalreporter: Any, name: str) -> list[Any]:
+    """What tests have said under a name, also those that other processes ran."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    return [value for report in calls for key, value in report.user_properties if key == name]
 
 
 @pytest.fixture

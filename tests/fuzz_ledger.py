@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-TRIED = pytest.StashKey[Counter[str]]()
+from tests.fault_ledger import properties
+
+COUNTS = "inputs made up"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -15,7 +17,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     made = getattr(getattr(item, "obj", None), "hypothesis", None)
     if made is None:
         return (yield)
-    test, tried = made.inner_test, item.config.stash.setdefault(TRIED, Counter())
+    test, tried = made.inner_test, Counter[str]()
 
     @functools.wraps(test)
     def counted(*arguments: Any, **named: Any) -> Any:
@@ -27,21 +29,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         made.inner_test = test
+        item.user_properties.append((COUNTS, dict(tried)))
 
 
 @pytest.fixture
 def record_inputs(request: pytest.FixtureRequest) -> Callable[[int], None]:
     """Counts inputs that somebody else than hypothesis made up."""
-    tried = request.config.stash.setdefault(TRIED, Counter())
 
     def record(count: int) -> None:
-        tried[request.node.location[0]] += count
+        request.node.user_properties.append((COUNTS, {request.node.location[0]: count}))
 
     return record
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    tried = config.stash.get(TRIED, Counter())
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    tried: Counter[str] = sum(map(Counter, properties(terminalreporter, COUNTS)), Counter())
     if tried:
         files = ", ".join(f"{count} in {file}" for file, count in sorted(tried.items()))
         terminalreporter.write_line(f"inputs made up: {tried.total()} ({files})")
