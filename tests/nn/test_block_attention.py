@@ -59,8 +59,8 @@ def test_relative_positions(operands):
     ]
     position_PPk = torch.stack([torch.stack(of_query) for of_query in keys])
     added = torch.einsum("napk,pjk->napj", operands[0], position_PPk)
-    expected = literal(*operands, added)
-    ours = block_attention.attend(*operands, (rel_h, rel_w))
+    expected = literal(*operands, added)  # pyright: ignore[reportCallIssue]
+    ours = block_attention.attend(*operands, (rel_h, rel_w))  # pyright: ignore[reportCallIssue]
     torch.testing.assert_close(ours, expected)
     grad, sources = torch.randn_like(ours), (*operands, rel_h, rel_w)
     torch.testing.assert_close(
@@ -72,7 +72,7 @@ def test_keeps_no_more_than_its_operands(operands):
     _, tables = tables_for(operands[0])
     kept = []
     with saved_tensors_hooks(lambda x: (kept.append(x.numel()), x)[1], lambda x: x):
-        block_attention.attend(*operands, tables)
+        block_attention.attend(*operands, tables)  # pyright: ignore[reportCallIssue]
     assert sorted(kept) == sorted(part.numel() for part in (*operands, *tables))
 
 

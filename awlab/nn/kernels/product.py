@@ -12,7 +12,7 @@ taps and channels, so that loads run ahead of the products across taps.
 # _c channels of either, _k samples that a tile meets.
 
 # pyright: reportArgumentType=false, reportOperatorIssue=false, reportIndexIssue=false
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
 
 from typing import Any
 
