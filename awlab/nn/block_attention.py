@@ -56,7 +56,7 @@ class BlockAttention(torch.autograd.Function):
         ctx: Any, grad_APv: Tensor
     ) -> tuple[Tensor, ...]:
         q_APk, k_APk, v_APv, *tables = ctx.saved_tensors
-        grad_q_APk, grad_k_APk, grad_v_APv = map(torch.zeros_like, (q_APk, k_APk, v_APv))
+        grad_q_APk, grad_k_APk, grad_v_APv = map(zeros_for_products, (q_APk, k_APk, v_APv))
         # Made again rather than kept: they take more room than the queries.
         with torch.enable_grad():
             sources = [part.detach().requires_grad_() for part in (q_APk, *tables)]
@@ -84,6 +84,15 @@ class BlockAttention(torch.autograd.Function):
             return grad_q_APk, grad_k_APk, grad_v_APv
         grad_of_positions_APk, *grad_tables = torch.autograd.grad(positions, sources, grads)
         return grad_q_APk.add_(grad_of_positions_APk), grad_k_APk, grad_v_APv, *grad_tables
+
+
+def zeros_for_products(like: Tensor) -> Tensor:
+    """Return zeros of the same shape, laid out so that products can be written there fast."""
+    # In float32 a transposed operand wants a transposed result; with fewer digits, libraries write
+    # none, and torch's own loops take two hundred times as long.
+    kept = like.element_size() >= torch.float32.itemsize
+    layout = torch.preserve_format if kept else torch.contiguous_format
+    return torch.zeros_like(like, memory_format=layout)
 
 
 def softmax(q_AQk: Tensor, k_APk: Tensor, positions: list[Tensor]) -> Tensor:

@@ -98,3 +98,11 @@ def test_refuses_a_second_derivative(operands):
     (gradient,) = torch.autograd.grad(y.square().sum(), operands[0], create_graph=True)
     with pytest.raises(RuntimeError, match="marked with @once_differentiable"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_products_are_written_where_libraries_write_them(dtype):
+    transposed = torch.ones(2, 3, 5, dtype=dtype).transpose(1, 2)
+    zeros = block_attention.zeros_for_products(transposed)
+    assert torch.equal(zeros, torch.zeros(2, 5, 3, dtype=dtype))
+    assert zeros.is_contiguous() == (dtype in (torch.bfloat16, torch.float16))
