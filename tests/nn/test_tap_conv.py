@@ -49,13 +49,23 @@ def test_gradient_of_a_sum(operands):
         assert torch.equal(by_one, by_copy)
 
 
-@pytest.mark.parametrize(("size", "products"), [((5, 7), 4), ((6, 7), 3)])
-def test_many_pixels_save_a_product(size, products, operands):
+@pytest.mark.parametrize(
+    ("size", "dtype", "products"),
+    [
+        ((5, 7), torch.float64, 4),
+        ((6, 7), torch.float64, 3),
+        ((6, 7), torch.float32, 3),
+        ((6, 7), torch.bfloat16, 4),  # whose products are cheap beside passes over memory
+    ],
+)
+def test_many_pixels_save_a_product(size, dtype, products, operands):
     geometry = Geometry()
     drawn = operands((*GATES["outputs"], 1, 1), geometry, size=size, kernel=(1, 1))
+    *factors, _ = drawn.inputs
+    inputs = (*(factor.to(dtype) for factor in factors), geometry)
     with FlopCounterMode(display=False) as counter:
-        tap_conv.output(*drawn.inputs)
-        tap_conv.gradients(drawn.grad, *drawn.inputs)
+        tap_conv.output(*inputs)
+        tap_conv.gradients(drawn.grad.to(dtype), *inputs)
     one = 2 * SAMPLES * OUTPUTS * INPUTS * size[0] * size[1]
     assert counter.get_total_flops() == products * one
 
