@@ -15,7 +15,7 @@ from tests.faults.slurm_cluster import free_port
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),  # Ray leaves files and sockets open.
 ]
 
