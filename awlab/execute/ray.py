@@ -26,8 +26,8 @@ from awlab.execute.exit_codes import FAILED, PREEMPTED
 from awlab.spec.errors import InputError
 
 CONNECTION_ATTEMPTS = 3
-CLIENT_SERVER_FAILED = "Starting Ray client server failed"
-"""What a cluster answers when the process that it forks for a client got stuck, as it may."""
+CLIENT_SERVER_FAILED = ("Starting Ray client server failed", "Initialization failure from server")
+"""What a cluster answers when the process that it forks for a client got stuck or died: it may."""
 LOOK_SECONDS = 2.0
 """Time between two looks at which machines there are."""
 POLL_SECONDS = 0.05
@@ -277,7 +277,8 @@ def _connect(address: str | None) -> None:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            if not attempts_left or CLIENT_SERVER_FAILED not in str(error):
+            may_pass = any(words in str(error) for words in CLIENT_SERVER_FAILED)
+            if not attempts_left or not may_pass:
                 raise InputError(f"no Ray cluster at {where}: {error}") from error
         else:
             return

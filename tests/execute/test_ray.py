@@ -81,8 +81,9 @@ def test_a_run_that_fits_nowhere(nodes: list[dict[str, float]]) -> None:
 @pytest.mark.parametrize(
     ("answers", "tried", "error"),
     [
-        ([module.CLIENT_SERVER_FAILED, None], 2, None),
-        ([module.CLIENT_SERVER_FAILED] * 3, 3, "no Ray cluster at ray://far:1: Starting Ray"),
+        ([module.CLIENT_SERVER_FAILED[0], None], 2, None),
+        ([module.CLIENT_SERVER_FAILED[1], None], 2, None),
+        ([module.CLIENT_SERVER_FAILED[0]] * 3, 3, "no Ray cluster at ray://far:1: Starting Ray"),
         (["refused"], 1, "no Ray cluster at ray://far:1: refused"),
     ],
 )

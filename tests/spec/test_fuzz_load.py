@@ -18,7 +18,13 @@ def test_the_loader_under_a_fuzzer_that_sees_what_it_reaches(tmp_path, record_in
     for folder in ("experiments", "ablations"):
         for file in (ROOT / folder).glob("*.yaml"):
             shutil.copy(file, corpus)
-    options = ["-max_total_time=20", "-timeout=60", "-seed=1", f"-artifact_prefix={finds}/"]
+    options = [
+        "-max_total_time=20",
+        "-timeout=60",
+        "-seed=1",
+        "-rss_limit_mb=0",
+        f"-artifact_prefix={finds}/",
+    ]
     done = subprocess.run(
         [sys.executable, "tests/spec/fuzz_load.py", *options, "-print_final_stats=1", str(corpus)],
         cwd=ROOT,
