@@ -61,11 +61,10 @@ def test_gradient_of_a_sum(operands):
 def test_many_pixels_save_a_product(size, dtype, products, operands):
     geometry = Geometry()
     drawn = operands((*GATES["outputs"], 1, 1), geometry, size=size, kernel=(1, 1))
-    *factors, _ = drawn.inputs
-    inputs = (*(factor.to(dtype) for factor in factors), geometry)
+    x, weight, gate = (factor.to(dtype) for factor in drawn.inputs[:3])
     with FlopCounterMode(display=False) as counter:
-        tap_conv.output(*inputs)
-        tap_conv.gradients(drawn.grad.to(dtype), *inputs)
+        tap_conv.output(x, weight, gate, geometry)
+        tap_conv.gradients(drawn.grad.to(dtype), x, weight, gate, geometry)
     one = 2 * SAMPLES * OUTPUTS * INPUTS * size[0] * size[1]
     assert counter.get_total_flops() == products * one
 
