@@ -6,7 +6,7 @@
 | taps and C1                | `output_gate`   | the gate commutes with the convolution          |
 | taps and C2                | `input_gate`    | likewise                                        |
 | taps, 1x1 kernel, P > C    | `samples`       | gated weights are smaller than a gated image    |
-| C1 or C2, on a GPU         | `fused`         | a Triton kernel gates what is in registers      |
+| C1 or C2, 16 bits on a GPU | `fused`         | a Triton kernel gates what is in registers      |
 | C1 or C2, P <= C           | `taps`          | one weight for all; a gate acts on P products   |
 | C1 or C2, P > C            | `samples`       | a gate acts on C weights, a few samples at once |
 | and fewer than 64 channels | `grouped`       | such products are too small for a matrix        |
@@ -17,7 +17,7 @@
 
 P is the number of output pixels and C that of the channels that the gate is shared along: a value
 of the gate multiplies either P products or C weights. `grouped` also serves what the others do not
-fit: channel groups, strides where P is large; on a GPU without Triton it is `taps`. With one sample
+fit: channel groups, strides where P is large; on a GPU it is otherwise `taps`. With one sample
 all gates are shared by the whole batch. `docs/performance.md` has the measurements.
 """
 

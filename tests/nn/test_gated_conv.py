@@ -128,7 +128,15 @@ def test_chooses_for_one_by_one_kernels(size, form):
     assert choose(x, weight, torch.empty(8, 128, 1, 1, 1), Geometry()) == form
 
 
-@pytest.mark.parametrize(("dtype", "form"), [(torch.bfloat16, "fused"), (torch.float64, "taps")])
+@pytest.mark.parametrize(
+    ("dtype", "form"),
+    [
+        (torch.bfloat16, "fused"),
+        (torch.float16, "fused"),
+        (torch.float32, "taps"),
+        (torch.float64, "taps"),
+    ],
+)
 def test_chooses_kernels_on_a_gpu(dtype, form):
     pytest.importorskip("triton")
     with FakeTensorMode(), torch.device("cuda"):
