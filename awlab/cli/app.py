@@ -1,6 +1,7 @@
 """The application that the verbs join, and what they share."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -81,8 +82,9 @@ def console() -> "Console":
 
 def end(code: int, message: str) -> typer.Exit:
     """Say what is wrong; raise what is returned."""
-    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    with suppress(OSError):  # A log on a full disk takes no message; the exit code says it, too.
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
     return typer.Exit(code)
 
 

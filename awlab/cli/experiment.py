@@ -17,7 +17,7 @@ from awlab.cli.app import (
     end,
     print_json,
 )
-from awlab.execute.exit_codes import BAD_INPUT, FAILED
+from awlab.execute.exit_codes import BAD_INPUT, DISK_FULL, FAILED
 
 PANEL = "One experiment"
 
@@ -37,10 +37,15 @@ def run(
     directory = RunDirectory.of(spec)
     try:
         result = fit(spec, console=None if as_json else console())
-    except RuntimeError as error:
-        if directory.failure in (None, "error"):
+    except (RuntimeError, OSError) as error:
+        from awlab.train.failure import classify
+
+        told = directory.failure  # None where there was no room for it.
+        full = "disk full" in (told, classify(error))
+        if not full and told in (None, "error"):
             raise
-        raise end(FAILED, f"{error} (the whole story: {directory.error})") from None
+        story = f" (the whole story: {directory.error})" if told else ""
+        raise end(DISK_FULL if full else FAILED, f"{error}{story}") from None
     if result is None:
         return  # A rank other than the first: it has nothing to say.
     if as_json:

@@ -1,6 +1,7 @@
 """A run as a child process, alone in its process group."""
 
 import importlib
+import io
 import multiprocessing
 import os
 import signal
@@ -135,6 +136,12 @@ def settle(variables: dict[str, str], threads: int, log: Path) -> None:
         os.dup2(nothing.fileno(), 0)
     os.environ.clear()
     os.environ.update(variables)
+    # As PYTHONUNBUFFERED does in a new interpreter: what a full disk did not take is not tried
+    # again at the end, where it would hide the exit code.
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.FileIO(number, "w", closefd=False), "utf-8", write_through=True)
+        for number in (1, 2)
+    )
     if "torch" in sys.modules:  # It read OMP_NUM_THREADS in the server, before the fork.
         sys.modules["torch"].set_num_threads(threads)
 

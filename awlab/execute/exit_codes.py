@@ -4,6 +4,8 @@ FAILED = 1
 """A run failed."""
 BAD_INPUT = 2
 """Something that a user gave is wrong; nothing was done."""
+DISK_FULL = 74
+"""There was no room for what a run writes, maybe not even for saying so in a file (EX_IOERR)."""
 CLAIMED = 73
 """Another process is executing the run."""
 PREEMPTED = 75

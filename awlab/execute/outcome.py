@@ -3,7 +3,7 @@
 import signal
 from enum import StrEnum
 
-from awlab.execute.exit_codes import CLAIMED, INTERRUPTED, PREEMPTED
+from awlab.execute.exit_codes import CLAIMED, DISK_FULL, INTERRUPTED, PREEMPTED
 from awlab.record.run_directory import RunDirectory
 
 
@@ -28,6 +28,7 @@ FROM_OUTSIDE = frozenset({Outcome.KILLED, Outcome.DISK_FULL})
 
 _OF_CODES = {
     CLAIMED: Outcome.CLAIMED,
+    DISK_FULL: Outcome.DISK_FULL,
     PREEMPTED: Outcome.PREEMPTED,
     -signal.SIGTERM: Outcome.PREEMPTED,
     INTERRUPTED: Outcome.INTERRUPTED,

@@ -2,12 +2,13 @@
 
 import errno
 import hashlib
+import io
 import logging
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -15,6 +16,9 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from awlab.spec.errors import InputError, SpecError
 from awlab.spec.experiment import Experiment
 from awlab.spec.load import parse
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ class AtomicCheckpointIO(CheckpointIO):
             draft.replace(path)
             _write_sums(path, [digest])
             _sync_folder(path.parent)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise _explained(error, draft) from error
         finally:
             draft.unlink(missing_ok=True)
@@ -141,10 +145,26 @@ def sweep(folder: Path) -> None:
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
-    with path.open("wb") as file:
-        torch.save(checkpoint, file)
+    with _File(io.FileIO(path, "w")) as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:
+            raise file.error or error from error
         file.flush()
         os.fsync(file.fileno())
+
+
+class _File(io.BufferedWriter):
+    """Keeps its first error, which `torch.save` hides behind a `RuntimeError` about positions."""
+
+    error: OSError | None = None
+
+    def write(self, content: "Buffer", /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 def _sum(path: Path) -> str:
@@ -187,14 +207,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explained(error: OSError | RuntimeError, draft: Path) -> Exception:
-    """Torch hides a full disk behind a RuntimeError about positions in an archive."""
+def _explained(error: OSError, draft: Path) -> Exception:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
     free = shutil.disk_usage(draft.parent).free
     written = draft.stat().st_size if draft.exists() else 0
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or (isinstance(error, RuntimeError) and free < max(written, 2**20)):
-        return DiskFullError(
-            f"disk full at {draft.parent}: {free} bytes are free after {written} bytes of a "
-            "checkpoint; checkpoints written before are intact. Make room and run again to resume"
-        )
-    return error
+    return DiskFullError(
+        f"disk full at {draft.parent}: {free} bytes are free after {written} bytes of a "
+        "checkpoint; checkpoints written before are intact. Make room and run again to resume"
+    )

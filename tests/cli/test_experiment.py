@@ -1,5 +1,6 @@
 """The verbs for one experiment; what they call is tested where it lives."""
 
+import errno
 import json
 import os
 import signal
@@ -93,6 +94,26 @@ def test_a_run_from_file_to_pictures(invoke: Invoke) -> None:
     assert found["cells"]["plain"]["layer"] == "layer2"
 
     assert json.loads(invoke("list", "--json")[1])[0]["state"] == "finished"
+
+
+@pytest.mark.fault
+def test_a_full_disk_has_an_exit_code_where_it_leaves_no_room_for_words(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("awlab.train.checkpoint._write", full)
+    code, _, error = invoke("run", "tiny.yaml")
+    assert code == 74
+    assert "disk full at" in error
+    assert "error.txt)" in error.replace("\n", "")
+
+    monkeypatch.setattr(RunDirectory, "fail", full)
+    code, _, error = invoke("run", "tiny.yaml")
+    assert code == 74
+    assert "disk full at" in error
+    assert "error.txt" not in error
 
 
 @pytest.mark.parametrize(

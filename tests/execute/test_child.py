@@ -52,6 +52,15 @@ def test_a_child_is_alone_in_its_group(
     child.send(signal.SIGKILL)  # Of a dead child: nothing happens.
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", [FreshChild, WarmChild])
+def test_a_log_on_a_full_disk_does_not_hide_the_exit_code(
+    kind: type[FreshChild | WarmChild],
+) -> None:
+    child = kind(["run", "missing.yaml"], SHARE, Path("/dev/full"))
+    assert wait(child) == 2
+
+
 def test_a_child_that_does_not_lead_its_group_yet_hears_a_signal(tmp_path: Path) -> None:
     for _ in range(5):
         child = WarmChild(["list", "--root", str(tmp_path)], SHARE, tmp_path / "log.txt")

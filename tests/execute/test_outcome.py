@@ -14,6 +14,7 @@ from awlab.record.run_directory import RunDirectory
         (130, None, Outcome.INTERRUPTED),
         (-2, None, Outcome.INTERRUPTED),
         (73, None, Outcome.CLAIMED),
+        (74, None, Outcome.DISK_FULL),
         (-9, None, Outcome.KILLED),
         (137, None, Outcome.KILLED),
         (1, "diverged\nat step 3\n", Outcome.DIVERGED),
