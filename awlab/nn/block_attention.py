@@ -1,16 +1,16 @@
 """Attention for CPUs, block by block: products of all pairs of pixels exist in the cache only."""
 
 # Shape suffixes: N batch, a heads, A samples times heads, H W image, P = H W pixels, Q pixels of a
-# block, k dims of queries and keys, v dims of values, R rows and columns of pixels (H + W).
+# block, k dims of queries and keys, v dims of values.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from awlab.nn.relative_positions import codes, relative_logits
+from awlab.nn.relative_positions import relative_logits
 
 BLOCK_ELEMENTS = 2**18
 """Logits of a block, for each thread: what a core's cache holds beside what is done with them."""
@@ -28,23 +28,29 @@ def attend(q_NaPk: Tensor, k_NaPk: Tensor, v_NaPv: Tensor, tables: Tables | None
         v_NaPv: Values.
         tables: Of relative positions, whose logits are added (`relative_logits`).
     """
-    operands = (part.flatten(0, 1) for part in (q_NaPk, k_NaPk, v_NaPv))
-    y_APv = BlockAttention.apply(*operands, *(table.to(q_NaPk) for table in tables or ()))
-    return y_APv.unflatten(0, q_NaPk.shape[:2])
+    operands = (part.transpose(2, 3).flatten(0, 1) for part in (q_NaPk, k_NaPk, v_NaPv))
+    y_AvP = BlockAttention.apply(*operands, *(table.to(q_NaPk) for table in tables or ()))
+    return y_AvP.unflatten(0, q_NaPk.shape[:2]).transpose(2, 3)
 
 
 class BlockAttention(torch.autograd.Function):
-    """softmax(q k^T) v that keeps its operands, and does each block's softmax twice."""
+    """softmax(q k^T) v that keeps its operands, and does each block's softmax twice.
+
+    Pixels come last: libraries for CPUs multiply few dims by many pixels up to ten times as fast
+    as many pixels by few dims. `torch.bmm` takes transposed operands as they are, where `@` copies
+    them in lower precision.
+    """
 
     @staticmethod
-    def forward(q_APk: Tensor, k_APk: Tensor, v_APv: Tensor, *tables: Tensor) -> Tensor:
-        y_APv = q_APk.new_empty(*q_APk.shape[:2], v_APv.shape[2])
-        positions = relative_logits(q_APk, *tables) if tables else ()
-        for heads, queries in blocks(q_APk, k_APk):
+    def forward(q_AkP: Tensor, k_AkP: Tensor, v_AvP: Tensor, *tables: Tensor) -> Tensor:
+        y_AvP = torch.empty_like(v_AvP, memory_format=torch.contiguous_format)
+        positions = relative_logits(q_AkP.transpose(1, 2), *tables) if tables else ()
+        (room_AQP,) = rooms(1, q_AkP, k_AkP)
+        for heads, queries in blocks(q_AkP, k_AkP):
             here = [part[heads, queries] for part in positions]
-            weights_AQP = softmax(q_APk[heads, queries], k_APk[heads], here)
-            y_APv[heads, queries] = weights_AQP @ v_APv[heads]
-        return y_APv
+            weights_AQP = softmax(q_AkP[heads, :, queries], k_AkP[heads], here, room_AQP)
+            y_AvP[heads, :, queries] = torch.bmm(v_AvP[heads], weights_AQP.transpose(1, 2))
+        return y_AvP
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -53,65 +59,78 @@ class BlockAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, grad_APv: Tensor
+        ctx: Any, grad_AvP: Tensor
     ) -> tuple[Tensor, ...]:
-        q_APk, k_APk, v_APv, *tables = ctx.saved_tensors
-        grad_q_APk, grad_k_APk, grad_v_APv = map(zeros_for_products, (q_APk, k_APk, v_APv))
+        q_AkP, k_AkP, v_AvP, *tables = ctx.saved_tensors
+        grad_q_AkP, grad_k_AkP, grad_v_AvP = (
+            torch.zeros_like(part, memory_format=torch.contiguous_format)
+            for part in (q_AkP, k_AkP, v_AvP)
+        )
         # Made again rather than kept: they take more room than the queries.
         with torch.enable_grad():
-            sources = [part.detach().requires_grad_() for part in (q_APk, *tables)]
-            positions = relative_logits(*sources) if tables else ()
+            sources = [part.detach().requires_grad_() for part in (q_AkP, *tables)]
+            positions = relative_logits(sources[0].transpose(1, 2), *sources[1:]) if tables else ()
         values = [part.detach() for part in positions]
         grads = [torch.empty_like(part) for part in values]
-        sizes = [part.shape[2] for part in values]
-        codes_PR = codes(sizes[0], sizes[1], q_APk) if tables else None
-        for heads, queries in blocks(q_APk, k_APk):
-            q_AQk, grad_AQv = q_APk[heads, queries], grad_APv[heads, queries]
+        room_AQP, other_room_AQP = rooms(2, q_AkP, k_AkP)
+        for heads, queries in blocks(q_AkP, k_AkP):
+            q_AkQ, grad_AvQ = q_AkP[heads, :, queries], grad_AvP[heads, :, queries]
             here = [part[heads, queries] for part in values]
-            weights_AQP = softmax(q_AQk, k_APk[heads], here)
-            grad_v_APv[heads].baddbmm_(weights_AQP.transpose(1, 2), grad_AQv)
-            grad_AQP = grad_AQv @ v_APv[heads].transpose(1, 2)
-            grad_AQP = torch.ops.aten._softmax_backward_data(
-                grad_AQP, weights_AQP, 2, grad_AQP.dtype
+            weights_AQP = softmax(q_AkQ, k_AkP[heads], here, room_AQP)
+            grad_v_AvP[heads].baddbmm_(grad_AvQ, weights_AQP)
+            grad_AQP = of_block(other_room_AQP, weights_AQP.shape)
+            torch.bmm(grad_AvQ.transpose(1, 2), v_AvP[heads], out=grad_AQP)
+            torch.ops.aten._softmax_backward_data(
+                grad_AQP, weights_AQP, 2, grad_AQP.dtype, grad_input=grad_AQP
             )
-            torch.bmm(grad_AQP, k_APk[heads], out=grad_q_APk[heads, queries])
-            grad_k_APk[heads].baddbmm_(grad_AQP.transpose(1, 2), q_AQk)
-            if codes_PR is not None:
-                grad_AQR = grad_AQP @ codes_PR
-                for part, grad in zip(grads, grad_AQR.split(sizes, 2), strict=True):
-                    part[heads, queries] = grad
+            grad_q_AkP[heads, :, queries] = torch.bmm(k_AkP[heads], grad_AQP.transpose(1, 2))
+            grad_k_AkP[heads].baddbmm_(q_AkQ, grad_AQP)
+            if here:
+                grad_AQHW = grad_AQP.unflatten(2, [part.shape[2] for part in here])
+                for part, others in zip(grads, (3, 2), strict=True):
+                    torch.sum(grad_AQHW, others, out=part[heads, queries])
         if not tables:
-            return grad_q_APk, grad_k_APk, grad_v_APv
-        grad_of_positions_APk, *grad_tables = torch.autograd.grad(positions, sources, grads)
-        return grad_q_APk.add_(grad_of_positions_APk), grad_k_APk, grad_v_APv, *grad_tables
+            return grad_q_AkP, grad_k_AkP, grad_v_AvP
+        grad_of_positions_AkP, *grad_tables = torch.autograd.grad(positions, sources, grads)
+        return grad_q_AkP.add_(grad_of_positions_AkP), grad_k_AkP, grad_v_AvP, *grad_tables
 
 
-def zeros_for_products(like: Tensor) -> Tensor:
-    """Return zeros of the same shape, laid out so that products can be written there fast."""
-    # In float32 a transposed operand wants a transposed result; with fewer digits, libraries write
-    # none, and torch's own loops take two hundred times as long.
-    kept = like.element_size() >= torch.float32.itemsize
-    layout = torch.preserve_format if kept else torch.contiguous_format
-    return torch.zeros_like(like, memory_format=layout)
-
-
-def softmax(q_AQk: Tensor, k_APk: Tensor, positions: list[Tensor]) -> Tensor:
+def softmax(q_AkQ: Tensor, k_AkP: Tensor, positions: list[Tensor], room_AQP: Tensor) -> Tensor:
     """Return how much each query takes of each pixel, given its logits with rows and columns."""
-    k_AkP = k_APk.transpose(1, 2)
-    if not positions:
-        return (q_AQk @ k_AkP).softmax(2)
-    rows_AQH, columns_AQW = positions
-    logits_AQP = (rows_AQH.unsqueeze(3) + columns_AQW.unsqueeze(2)).flatten(2)
-    return logits_AQP.baddbmm_(q_AQk, k_AkP).softmax(2)
+    weights_AQP = of_block(room_AQP, (len(q_AkQ), q_AkQ.shape[2], k_AkP.shape[2]))
+    if positions:
+        rows_AQH, columns_AQW = positions
+        weights_AQHW = weights_AQP.unflatten(2, (rows_AQH.shape[2], columns_AQW.shape[2]))
+        torch.add(rows_AQH.unsqueeze(3), columns_AQW.unsqueeze(2), out=weights_AQHW)
+        weights_AQP.baddbmm_(q_AkQ.transpose(1, 2), k_AkP)
+    else:
+        torch.bmm(q_AkQ.transpose(1, 2), k_AkP, out=weights_AQP)
+    return torch.softmax(weights_AQP, 2, out=weights_AQP)
 
 
-def blocks(q_APk: Tensor, k_APk: Tensor) -> Iterator[Block]:
+def blocks(q_AkP: Tensor, k_AkP: Tensor) -> Iterator[Block]:
     """Split heads and queries, so that the logits of a block are few."""
-    elements = BLOCK_ELEMENTS * torch.get_num_threads()
-    heads, queries = q_APk.shape[:2]
-    keys = k_APk.shape[1]
-    queries_at_once = min(queries, max(1, elements // keys))
-    heads_at_once = max(1, elements // (keys * queries_at_once))
+    heads_at_once, queries_at_once = at_once(q_AkP, k_AkP)
+    heads, _, queries = q_AkP.shape
     for head in range(0, heads, heads_at_once):
         for query in range(0, queries, queries_at_once):
             yield slice(head, head + heads_at_once), slice(query, query + queries_at_once)
+
+
+def at_once(q_AkP: Tensor, k_AkP: Tensor) -> tuple[int, int]:
+    """Return how many heads, and queries of each, a block has at the most."""
+    elements = BLOCK_ELEMENTS * torch.get_num_threads()
+    heads, _, queries = q_AkP.shape
+    keys = k_AkP.shape[2]
+    queries_at_once = min(queries, max(1, elements // keys))
+    return min(heads, max(1, elements // (keys * queries_at_once))), queries_at_once
+
+
+def rooms(count: int, q_AkP: Tensor, k_AkP: Tensor) -> Tensor:
+    """Return memory for so many tensors of a block: fresh memory would take longer than its use."""
+    return q_AkP.new_empty(count, *at_once(q_AkP, k_AkP), k_AkP.shape[2])
+
+
+def of_block(room_AQP: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the part of a room that a block takes: whole heads, or queries of one."""
+    return room_AQP[: shape[0], : shape[1]]
