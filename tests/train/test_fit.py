@@ -358,7 +358,7 @@ def test_a_run_that_another_process_executes_is_left_alone(tiny):
         pytest.raises(ClaimedElsewhereError, match="is being executed by"),
     ):
         fit.run(experiment)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
     assert directory.state == "missing"
 
 

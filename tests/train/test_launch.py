@@ -74,7 +74,7 @@ def test_a_rank_that_fails_ends_the_others_and_is_quoted(pretend, tiny):
         pretend(
             '[ "$RANK" = 0 ] && sleep 60\nprintf "diverged\nat step 3" > "$4/rank-1.txt"; exit 1'
         )
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     directory = RunDirectory.of(tiny())
     assert directory.failure == "diverged"
     assert "at step 3" in directory.error.read_text()

@@ -262,7 +262,7 @@ def test_a_study_of_500_runs_and_200_epochs(
             explain(run, {"prediction": "cat"}, {"prediction": "dog"}, attention=[layer] * 16)
     start = time.perf_counter()
     path = write_report(make_plan(**changes), folder=tmp_path / "report")["html"]
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 15
     pictures = re.compile(r'"data:image/[^"]*"')
     assert len(pictures.sub("", path.read_text())) < 1_000_000
     browser.get(path.as_uri())
