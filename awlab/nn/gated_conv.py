@@ -5,20 +5,18 @@
 | the whole batch            | `one_weight`    | an ordinary convolution                         |
 | taps and C1                | `output_gate`   | the gate commutes with the convolution          |
 | taps and C2                | `input_gate`    | likewise                                        |
-| taps, 1x1 kernel, P > C    | `samples`       | gated weights are smaller than a gated image    |
+| taps, 1x1 kernel, P > C    | `grouped`       | gated weights are smaller than a gated image    |
 | C1 or C2, 16 bits on a GPU | `fused`         | a Triton kernel gates what is in registers      |
 | C1 or C2, P <= C           | `taps`          | one weight for all; a gate acts on P products   |
-| C1 or C2, P > C            | `samples`       | a gate acts on C weights, a few samples at once |
-| and fewer than 64 channels | `grouped`       | such products are too small for a matrix        |
-| neither, 128 channels      | `samples`       | gated weights are used while in the cache       |
-| neither, fewer channels    | `grouped`       | as above                                        |
+| C1 or C2, P > C            | `grouped`       | a gate acts on C weights, a few samples at once |
+| neither                    | `grouped`       | each sample has weights of its own              |
 | any but the first three,   | `portable`      | the exported graph serves any batch             |
 | while exporting            |                 |                                                 |
 
 P is the number of output pixels and C that of the channels that the gate is shared along: a value
-of the gate multiplies either P products or C weights. `grouped` also serves what the others do not
-fit: channel groups, strides where P is large; on a GPU it is otherwise `taps`. With one sample
-all gates are shared by the whole batch. `docs/performance.md` has the measurements.
+of the gate multiplies either P products or C weights. `grouped` also serves channel groups; on a
+GPU it is otherwise `taps`. With one sample all gates are shared by the whole batch.
+`docs/performance.md` has the measurements.
 """
 
 # Shape suffixes: N batch, B blocks of N / B consecutive samples that share a gate, O out channels,
@@ -32,11 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from awlab.nn import kernels, loop_operator, portable_conv, sample_conv
+from awlab.nn import kernels, loop_operator, portable_conv
 from awlab.nn.geometry import Geometry, image_size, kernel_size
-
-ONE_SIDED_CHANNELS, TWO_SIDED_CHANNELS = 64, 128
-"""From here on the matrix products of `samples` beat a grouped convolution's loops."""
+from awlab.nn.grouped_conv import multiplies_pixels
 
 Form = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor]
 
@@ -69,15 +65,14 @@ def choose(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Ge
     if torch.compiler.is_exporting() and not (one_sided and taps == [1, 1]):
         return "portable"
     if not one_sided:
-        many = has_channels(weight_OIhw, TWO_SIDED_CHANNELS)
-        return "samples" if many and sample_form_fits(x_NIHW, weight_OIhw, geometry) else "grouped"
+        return "grouped"
     if taps != [1, 1]:
         return choose_one_sided(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
     on_cpu = x_NIHW.device.type == "cpu" and not torch.compiler.is_exporting()
-    if kernel_size(weight_OIhw) == (1, 1) and on_cpu:
+    if on_cpu and multiplies_pixels(x_NIHW, weight_OIhw, gate_BOIhw, geometry):
         pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
-        if pixels > channels and sample_form_fits(x_NIHW, weight_OIhw, geometry):
-            return "samples"
+        if pixels > channels:
+            return "grouped"
     return "output_gate" if inputs == 1 else "input_gate"
 
 
@@ -96,21 +91,7 @@ def choose_one_sided(
     if device != "cpu":
         return "taps"
     pixels, channels = gate_costs(x_NIHW, weight_OIhw, gate_BOIhw, geometry)
-    if pixels <= channels:
-        return "taps"
-    many = has_channels(weight_OIhw, ONE_SIDED_CHANNELS)
-    return "samples" if many and sample_form_fits(x_NIHW, weight_OIhw, geometry) else "grouped"
-
-
-def has_channels(weight_OIhw: Tensor, count: int) -> bool:
-    """Return whether a convolution has so many channels on either side."""
-    return min(weight_OIhw.shape[:2]) >= count
-
-
-def sample_form_fits(x_NIHW: Tensor, weight_OIhw: Tensor, geometry: Geometry) -> bool:
-    """Return whether `samples` can and should do this convolution."""
-    on_cpu = x_NIHW.device.type == "cpu"
-    return on_cpu and sample_conv.fits(geometry, image_size(x_NIHW), kernel_size(weight_OIhw))
+    return "taps" if pixels <= channels else "grouped"
 
 
 def gate_costs(
@@ -210,14 +191,8 @@ def fused(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geo
     return operator(x_NIHW, weight_OIhw, gate_NOIhw, *places, geometry.groups)
 
 
-def samples(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
-    """Convolve with the weights of a few samples at a time, for any gate."""
-    gate_NOIhw = per_sample(gate_BOIhw, x_NIHW)
-    return looped("samples", x_NIHW, weight_OIhw, gate_NOIhw, geometry)
-
-
 def grouped(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: Geometry) -> Tensor:
-    """Convolve with the weights of all samples at once, for any gate and any geometry."""
+    """Convolve with gated weights, on a CPU a few samples at a time, for any gate and geometry."""
     return looped("grouped", x_NIHW, weight_OIhw, gate_BOIhw, geometry)
 
 
@@ -228,7 +203,7 @@ def portable(x_NIHW: Tensor, weight_OIhw: Tensor, gate_BOIhw: Tensor, geometry: 
 
 FORMS: dict[str, Form] = {
     form.__name__: form
-    for form in (one_weight, output_gate, input_gate, fused, taps, samples, grouped, portable)
+    for form in (one_weight, output_gate, input_gate, fused, taps, grouped, portable)
 }
 
 

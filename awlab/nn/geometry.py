@@ -68,13 +68,8 @@ def like_image(x_NCHW: Tensor, channels: int, size: Size) -> Tensor:
     return torch.empty(shape, dtype=x_NCHW.dtype, device=x_NCHW.device, memory_format=layout)
 
 
-def taps_first(weight_OIhw: Tensor) -> Tensor:
-    """Return weights as hwOI, so that each tap is a matrix that BLAS takes."""
-    return weight_OIhw.contiguous(memory_format=torch.channels_last).permute(2, 3, 0, 1)
-
-
 def taps_last(weight_hwOI: Tensor) -> Tensor:
-    """Undo `taps_first`."""
+    """Return weights that were hwOI as OIhw, in memory as well."""
     return weight_hwOI.permute(2, 3, 0, 1).contiguous()
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from awlab.nn import grouped_conv, sample_conv, tap_conv
+from awlab.nn import grouped_conv, tap_conv
 from awlab.nn.geometry import geometry_of, image_size, kernel_size
 
-FORMS: dict[str, Any] = {"taps": tap_conv, "samples": sample_conv, "grouped": grouped_conv}
+FORMS: dict[str, Any] = {"taps": tap_conv, "grouped": grouped_conv}
 """Modules with the functions `output` and `gradients`."""
 
 

@@ -22,7 +22,7 @@ def gate_of(shared, kernel=KERNEL):
     return tuple(1 if dim in shared else size for dim, size in sizes)
 
 
-def legal_forms(gate, *, same):
+def legal_forms(gate):
     """The forms that can serve a gate, by its shape."""
     blocks, outputs, inputs, *taps = gate
     legal = {
@@ -30,7 +30,6 @@ def legal_forms(gate, *, same):
         "output_gate": inputs == 1 and taps == [1, 1],
         "input_gate": outputs == 1 and taps == [1, 1],
         "taps": 1 in (outputs, inputs),
-        "samples": same,
         "grouped": True,
         "portable": True,
     }
@@ -54,11 +53,10 @@ def differentiable(form, operands, geometry, **settings):
 @pytest.mark.parametrize("shared", SHARED, ids="".join)
 @pytest.mark.parametrize("geometry", [GEOMETRY, SAME], ids=["strided", "same"])
 def test_every_form_is_the_literal_sum(shared, geometry, literal_conv):
-    same = geometry is SAME
-    kernel = (3, 3) if same else KERNEL
+    kernel = (3, 3) if geometry is SAME else KERNEL
     x, weight, gate = draw(gate_of(shared, kernel), kernel=kernel)
     expected = literal_conv(x, (weight * gate).expand(SAMPLES, *weight.shape), geometry)
-    forms = legal_forms(gate.shape, same=same)
+    forms = legal_forms(gate.shape)
     assert choose(x, weight, gate, geometry) in forms
     for form in forms:
         y = FORMS[form](x, weight, gate, geometry)
@@ -66,13 +64,13 @@ def test_every_form_is_the_literal_sum(shared, geometry, literal_conv):
         assert differentiable(form, (x, weight, gate), geometry, fast_mode=True), form
 
 
-@pytest.mark.parametrize("form", ["taps", "samples", "grouped"])
+@pytest.mark.parametrize("form", ["taps", "grouped"])
 def test_exact_gradients(form):
     operands = draw((SAMPLES, OUTPUTS, 1, 3, 3), size=(3, 4), kernel=(3, 3))
     assert differentiable(form, operands, SAME)
 
 
-@pytest.mark.parametrize("form", ["taps", "samples", "grouped"])
+@pytest.mark.parametrize("form", ["taps", "grouped"])
 def test_blocks_of_samples_share_a_gate(form):
     x, weight, gate = draw((SAMPLES, OUTPUTS, 1, 3, 3), kernel=(3, 3))
     x = x.repeat_interleave(2, 0)
@@ -102,17 +100,15 @@ ALONG_C1 = (8, 128, 1, 3, 3)
         ((8, 1, 128, 1, 1), 16, SAME, "input_gate"),
         (ALONG_C1, 8, SAME, "taps"),
         ((8, 1, 128, 3, 3), 8, SAME, "taps"),
-        (ALONG_C1, 16, SAME, "samples"),
-        ((8, 1, 128, 3, 3), 16, SAME, "samples"),
+        (ALONG_C1, 16, SAME, "grouped"),
+        ((8, 1, 128, 3, 3), 16, SAME, "grouped"),
         (ALONG_C1, 16, SAME._replace(stride=(2, 2)), "taps"),
         (ALONG_C1, 32, SAME._replace(stride=(2, 2)), "grouped"),
         (ALONG_C1, 16, SAME._replace(groups=2), "grouped"),
         ((8, 32, 1, 3, 3), 16, SAME, "grouped"),
         ((8, 32, 1, 3, 3), 8, SAME, "taps"),
-        ((8, 128, 128, 3, 3), 8, SAME, "samples"),
-        ((8, 128, 128, 1, 1), 8, SAME, "samples"),
-        ((8, 128, 128, 3, 3), 8, SAME._replace(stride=(2, 2)), "grouped"),
-        ((8, 32, 128, 3, 3), 8, SAME, "grouped"),
+        ((8, 128, 128, 3, 3), 8, SAME, "grouped"),
+        ((8, 128, 128, 1, 1), 8, SAME, "grouped"),
     ],
 )
 def test_chooses_by_what_is_shared_and_by_shape(gate, size, geometry, form):
@@ -122,7 +118,7 @@ def test_chooses_by_what_is_shared_and_by_shape(gate, size, geometry, form):
     assert choose(x, weight, torch.empty(gate), geometry) == form
 
 
-@pytest.mark.parametrize(("size", "form"), [(16, "samples"), (8, "output_gate")])
+@pytest.mark.parametrize(("size", "form"), [(16, "grouped"), (8, "output_gate")])
 def test_chooses_for_one_by_one_kernels(size, form):
     x, weight = torch.empty(8, 128, size, size), torch.empty(128, 128, 1, 1)
     assert choose(x, weight, torch.empty(8, 128, 1, 1, 1), Geometry()) == form
@@ -162,7 +158,6 @@ SEEN_BY_TAPS = 4 * 9 + 4 * 12 + 16
     # Taps are computed again for the gate's gradient. torch counts too much for grouped weights.
     [
         ("taps", SEEN_BY_TAPS, 3 * SEEN_BY_TAPS),
-        ("samples", 9 * 16, 2 * 9 * 16),
         ("grouped", 9 * 16, None),
     ],
 )
@@ -177,7 +172,7 @@ def test_operations_of_every_form_are_counted(form, forwards, backwards):
         assert counter.get_total_flops() == 2 * SAMPLES * OUTPUTS * INPUTS * backwards
 
 
-@pytest.mark.parametrize("form", ["taps", "samples", "grouped", "output_gate"])
+@pytest.mark.parametrize("form", ["taps", "grouped", "output_gate"])
 def test_keeps_no_sample_weights_and_no_taps(form):
     constant = form == "output_gate"
     gate = (SAMPLES, 16, 1, 1, 1) if constant else (SAMPLES, 16, 1, 3, 3)
@@ -196,7 +191,7 @@ def test_keeps_no_sample_weights_and_no_taps(form):
     assert max(kept) < SAMPLES * 16 * 24 * 9
 
 
-@pytest.mark.parametrize("form", ["taps", "samples", "grouped"])
+@pytest.mark.parametrize("form", ["taps", "grouped"])
 def test_refuses_a_second_derivative(form):
     x, weight, gate = draw((SAMPLES, OUTPUTS, 1, 3, 3), kernel=(3, 3))
     y = FORMS[form](x, weight, gate, SAME)
@@ -221,7 +216,7 @@ def test_autocast_computes_as_for_a_convolution(shared):
         assert operand.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("form", ["taps", "samples", "grouped"])
+@pytest.mark.parametrize("form", ["taps", "grouped"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_low_precision_is_near(form, dtype):
     operands = draw((SAMPLES, OUTPUTS, 1, 3, 3), kernel=(3, 3))
@@ -268,7 +263,7 @@ def train(form, monkeypatch):
 def test_ten_steps_of_training_are_the_same_whichever_form_runs(monkeypatch):
     losses, weights = train(None, monkeypatch)
     assert losses[-1] < losses[0]
-    for form in ("taps", "samples", "grouped"):
+    for form in ("taps", "grouped"):
         with monkeypatch.context() as patch:
             others, other_weights = train(form, patch)
         assert others == pytest.approx(losses, rel=1e-9)
