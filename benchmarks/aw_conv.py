@@ -9,13 +9,16 @@ its median and its quartiles. Memory is what a pass takes at most beyond what ex
 what the layer keeps between forward and backward beside input and parameters. Before anything is
 timed, values and gradients of every form are compared with those of a loop over the samples.
 
-Layers: Conv2d; AWConv2d as it chooses; AWConv2d made to take one form (`awlab.nn.gated_conv`); the
-loop; timm's CondConv2d with four experts, when timm is installed. Needs torch only. Where there is
+Layers: Conv2d; AWConv2d as it chooses; AWConv2d made to take one form (`awlab.nn.gated_conv`), and
+`at once`, the grouped form of the whole batch, as it is done elsewhere; the loop; timm's CondConv2d
+with four experts, when timm is installed. Needs torch only. Where there is
 a GPU, it measures there, with batches of 128 in channels_last and bfloat16.
 """
 
+import sys
 from argparse import Namespace
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -35,7 +38,7 @@ from measure import (
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from awlab.nn import AWConv2d, gated_conv
+from awlab.nn import AWConv2d, gated_conv, grouped_conv
 from awlab.nn.aw_conv import F2
 
 try:
@@ -48,7 +51,8 @@ SHAPES = [(64, 32), (128, 16), (256, 8), (512, 4), (64, 56), (128, 28), (256, 14
 """Channels and image size of the 3x3 convolutions of ResNet50, on CIFAR and on ImageNet."""
 BATCH_SIZE = {"cpu": 32, "cuda": 128}
 DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
-FORMS = ("taps", "grouped")
+FORMS = {"taps": "taps", "grouped": "grouped", "at once": "grouped"}
+"""As they are printed, and as they are called."""
 SECONDS_PER_SHAPE = 20
 
 
@@ -127,8 +131,7 @@ class Bench:
     def run(self, layer: str) -> tuple[Tensor, ...]:
         """Return output and gradients of a layer."""
         form = layer.strip()
-        forced = patch.object(gated_conv, "choose", lambda *_: form)
-        with forced if form in FORMS else nullcontext():
+        with forced(form) if form in FORMS else nullcontext():
             y = self.layers[layer](self.x)
             parameters = list(self.layers[layer].parameters())
             return y, *torch.autograd.grad(y, [self.x, *parameters], self.grad)
@@ -177,6 +180,17 @@ class Bench:
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             self.run(layer)
         return sum(kept.values())
+
+
+@contextmanager
+def forced(form: str) -> Iterator[None]:
+    """Make AW-convolutions take a form."""
+    elements = sys.maxsize if form == "at once" else grouped_conv.ELEMENTS_PER_CHUNK
+    with (
+        patch.object(gated_conv, "choose", lambda *_: FORMS[form]),
+        patch.object(grouped_conv, "ELEMENTS_PER_CHUNK", elements),
+    ):
+        yield
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ under bfloat16 autocast, with a fused optimizer.
 are to the first network compiled. To compile them takes many minutes on a CPU.
 """
 
+import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,7 +43,7 @@ from torch import Tensor, nn
 from awlab.models.aa_wide_resnet import aa_wide_resnet
 from awlab.models.resnet import ResNet
 from awlab.models.wide_resnet import wide_resnet
-from awlab.nn import AttentionAugmentedConv2d, AWConv2d, gated_conv
+from awlab.nn import AttentionAugmentedConv2d, AWConv2d, gated_conv, grouped_conv
 
 BATCH_SIZE = {
     "cpu": {"resnet50": 32, "wide": 8},
@@ -108,14 +109,17 @@ class Step:
 
 @contextmanager
 def grouped() -> Iterator[None]:
-    """Make AW-convolutions take the grouped form where they would take one of several."""
+    """Make AW-convolutions take the grouped form, of the whole batch, where they would choose."""
     choose = gated_conv.choose
 
     def choose_grouped(*operands: Any) -> str:
         form = choose(*operands)
         return form if form in ("one_weight", "output_gate", "input_gate") else "grouped"
 
-    with patch.object(gated_conv, "choose", choose_grouped):
+    with (
+        patch.object(gated_conv, "choose", choose_grouped),
+        patch.object(grouped_conv, "ELEMENTS_PER_CHUNK", sys.maxsize),
+    ):
         yield
 
 
