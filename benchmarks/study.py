@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from awlab.execute.backend import Local
 from awlab.execute.devices import Devices, available_cores
 from awlab.execute.stop import StopRequests
 from awlab.execute.study import Study
@@ -83,7 +84,7 @@ def execute(planned: Plan, devices: Devices) -> Stopwatch:
     """Execute a plan."""
     watch = Stopwatch()
     with StopRequests() as stop:
-        Study(planned, devices, stop).execute(planned.runs, watch)
+        Study(planned, Local(devices), stop).execute(planned.runs, watch)
     return watch
 
 
